@@ -1,0 +1,198 @@
+"""The values that users give and get: VideoRequest, VideoTask, State, Character."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DEFAULT_MODEL = "sora-2-all"
+"""The model of the published example."""
+
+_URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=.-]+)*,.", re.IGNORECASE | re.DOTALL)
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
+
+
+class State(enum.Enum):
+    """What a relay's status word means."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the status will not change any more."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+
+def check_timestamps(text: str) -> str:
+    """Answer `text` if it is `"start,end"` in seconds with a span of 1 to 3, else raise ValueError."""
+    found = _SPAN.fullmatch(text) if isinstance(text, str) else None
+    # The slack is for decimals: 0.1 to 3.1 is a span of 3.0000000000000001 in binary.
+    if found is None or not 1 - 1e-9 <= float(found[2]) - float(found[1]) <= 3 + 1e-9:
+        raise ValueError(
+            f"character timestamps must be 'start,end' in seconds with a span of 1 to 3, such as '1,3', not {text!r}"
+        )
+    return text
+
+
+def _to_images(images: Iterable[str | Path] | None) -> tuple[str | Path, ...] | None:
+    if isinstance(images, str | bytes | os.PathLike):
+        raise ValueError(f"images must be a list, such as images=[{_shown(images)}]")  # noqa: TRY004 one class for bad values
+    return None if images is None else tuple(images)
+
+
+def _shown(image: object) -> str:
+    text = repr(image)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _show_images(images: tuple[str | Path, ...] | None) -> str:
+    return repr(images) if images is None else f"({', '.join(map(_shown, images))})"
+
+
+def _check_images(_: object, __: object, images: tuple[str | Path, ...] | None) -> None:
+    for place, image in enumerate(images or ()):
+        if isinstance(image, Path):
+            if not (image.is_file() and os.access(image, os.R_OK)):
+                raise ValueError(f"images[{place}]: {str(image)!r} is not a readable file")
+        elif not isinstance(image, str) or not (_URL.match(image) or _DATA_URI.match(image)):
+            raise ValueError(
+                f"images[{place}] must be an http(s) URL, a data:image/... URI or a pathlib.Path, not {_shown(image)}"
+            )
+
+
+def _check_text(_: Any, attribute: attrs.Attribute[Any], text: Any) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{attribute.name} must be a text that is not empty, not {text!r}")
+
+
+def _check_flag(_: Any, attribute: attrs.Attribute[Any], flag: Any) -> None:
+    # Relays type the flag as text on some pages, so "false" is an easy mistake that would mean true.
+    if not isinstance(flag, bool):
+        raise ValueError(f"{attribute.name} must be True or False, not {flag!r}")  # noqa: TRY004 one class for bad values
+
+
+def _check_duration(_: Any, __: Any, duration: Any) -> None:
+    if not isinstance(duration, int) or isinstance(duration, bool) or duration < 1:
+        raise ValueError(f"duration must be a whole number of seconds from 1, not {duration!r}")
+
+
+def _copy_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A deep copy through JSON, so that nobody changes a request after it was made."""
+    try:
+        text = json.dumps(dict(extra), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"extra must hold JSON values by name: {error}") from None
+    copied: dict[str, Any] = json.loads(text)
+    return copied
+
+
+def _check_extra(request: VideoRequest, _: object, extra: dict[str, Any]) -> None:
+    taken = sorted(extra.keys() & {field.name for field in attrs.fields(type(request))})
+    if taken:
+        raise ValueError(f"extra must not hold {', '.join(taken)}: give it as an argument of its own")
+
+
+def _optional(check: Callable[[Any, Any, Any], None]) -> Any:
+    return attrs.validators.optional(check)
+
+
+@attrs.frozen
+class VideoRequest:
+    """One video to create. `None` leaves a field out of what is sent.
+
+    Raises:
+        ValueError: a value is unusable; the message says what to give instead.
+    """
+
+    prompt: str = attrs.field(validator=_check_text)
+    """What to show, in any language."""
+    images: tuple[str | Path, ...] | None = attrs.field(
+        default=(), kw_only=True, converter=_to_images, validator=_check_images, repr=_show_images
+    )
+    """Pictures to start from: http(s) URLs, `data:` URIs, or local files as Path, which are sent as data URIs."""
+    model: str = attrs.field(default=DEFAULT_MODEL, kw_only=True, validator=_check_text)
+    """The relay's name of the model, such as `sora-2-all`, `sora-2-pro`, `veo3.1` or `grok-video-3`."""
+    orientation: str | None = attrs.field(default="landscape", kw_only=True, validator=_optional(_check_text))
+    """`portrait` or `landscape`."""
+    size: str | None = attrs.field(default="small", kw_only=True, validator=_optional(_check_text))
+    """`small` (about 720p) or `large` (about 1080p); other model families use words of their own."""
+    duration: int | None = attrs.field(default=10, kw_only=True, validator=_optional(_check_duration))
+    """Length in seconds; each model takes a few values only, such as 10 or 15."""
+    watermark: bool | None = attrs.field(default=True, kw_only=True, validator=_optional(_check_flag))
+    """True: prefer a file without watermark, fall back to one with it. False: only one without."""
+    private: bool | None = attrs.field(default=None, kw_only=True, validator=_optional(_check_flag))
+    """True: not published, cannot be remixed."""
+    character_url: str | None = attrs.field(default=None, kw_only=True, validator=_optional(_check_text))
+    """A video to take a character from."""
+    character_timestamps: str | None = attrs.field(
+        default=None, kw_only=True, converter=attrs.converters.optional(check_timestamps)
+    )
+    """Where the character is seen in it: `"start,end"` in seconds, a span of 1 to 3."""
+    extra: Mapping[str, Any] = attrs.field(
+        factory=dict, kw_only=True, converter=_copy_extra, validator=_check_extra, hash=False
+    )
+    """Fields of other model families, such as `aspect_ratio` or `seed`; sent as they are."""
+
+
+@attrs.frozen(kw_only=True)
+class VideoTask:
+    """A task as one answer of the relay showed it."""
+
+    id: str
+    """The id to poll with: always the one from create."""
+    status: str
+    """The relay's own word, as received."""
+    state: State
+    """What that word means; an unknown word is RUNNING."""
+    progress: float | None = None
+    """0.0 to 1.0, None if the relay does not say. It decides nothing: failures show 1.0 too."""
+    video_url: str | None = attrs.field(default=None, repr=False)
+    """Where the file is, for some hours to days; signed, so treat it as a secret."""
+    thumbnail_url: str | None = attrs.field(default=None, repr=False)
+    """A still of the video."""
+    gif_url: str | None = attrs.field(default=None, repr=False)
+    """A small moving preview."""
+    enhanced_prompt: str | None = attrs.field(default=None, repr=False)
+    """The prompt as the relay rewrote it."""
+    error_message: str | None = None
+    """Why a FAILED or CANCELLED task ended; None in every other state."""
+    created_at: datetime | None = None
+    """When the relay took the task, aware, UTC."""
+    updated_at: datetime | None = None
+    """When the relay last changed its status, aware, UTC."""
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    """The body as received, parsed from JSON."""
+
+
+@attrs.frozen(kw_only=True)
+class Character:
+    """A character that prompts can name as `@username`."""
+
+    id: str
+    """The relay's id of the character."""
+    username: str
+    """The name to use in prompts."""
+    permalink: str | None = None
+    """The character's page."""
+    profile_picture_url: str | None = attrs.field(default=None, repr=False)
+    """A portrait of it."""
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    """The body as received, parsed from JSON."""
