@@ -1,0 +1,97 @@
+"""What may be repeated, and the one adapter over backoff."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import attrs
+import backoff
+
+from sora_async.errors import APIError, SoraError, TransportError
+from sora_async.wire.failure import may_repeat_create
+
+if TYPE_CHECKING:
+    from backoff.types import Details
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Waits = Generator[float, SoraError | None, None]
+OnRetry = Callable[[SoraError, float], None]
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """How often a call that may be repeated is repeated, and after what times.
+
+    A create is repeated only if it was proven not to have been taken; a poll of `wait` is repeated until the deadline,
+    whatever `tries` says.
+    """
+
+    tries: int = attrs.field(default=5, validator=attrs.validators.ge(1))
+    """Calls in all, the first one included; 1 never repeats."""
+    first: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
+    """Seconds before the first repetition."""
+    factor: float = attrs.field(default=2.0, validator=attrs.validators.ge(1))
+    """Each time is the one before it times this."""
+    limit: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+    """The longest time in seconds; a longer Retry-After is still honoured."""
+
+    def delays(self) -> Waits:
+        """Answer a generator that is sent each error and yields the seconds until the repetition."""
+        error = yield 0.0
+        planned = min(self.first, self.limit)
+        while True:
+            # Jitter is only ever added: a Retry-After is never cut short.
+            jittered = planned * (1 + random.random() / 4)  # noqa: S311 no secret hangs on it
+            error = yield max(jittered, retry_after(error))
+            planned = min(self.limit, planned * self.factor)
+
+
+def retry_after(error: SoraError | None) -> float:
+    """The seconds that the relay asked to wait in this error, 0.0 if it did not."""
+    return (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+
+
+def may_repeat_submission(error: SoraError) -> bool:
+    """Whether a create that ended so is proven not to have been taken and may help when sent again."""
+    if isinstance(error, APIError):
+        return may_repeat_create(error)
+    return isinstance(error, TransportError) and error.retryable and not error.sent
+
+
+def may_repeat_query(error: SoraError) -> bool:
+    """Whether a query, which costs nothing, may help when sent again."""
+    return error.retryable
+
+
+def repeating(
+    call: Callable[P, Awaitable[T]], policy: Retry, may_repeat: Callable[[SoraError], bool], on_retry: OnRetry
+) -> Callable[P, Awaitable[T]]:
+    """Wrap `call` so that it is repeated by `policy` while `may_repeat` says so; `on_retry` hears of each time."""
+
+    def heard(details: Details) -> None:
+        on_retry(details["exception"], details["wait"])  # type: ignore[typeddict-item]  # on_exception adds it
+
+    return backoff.on_exception(
+        policy.delays,
+        SoraError,
+        max_tries=policy.tries,
+        giveup=lambda error: not may_repeat(error),  # type: ignore[arg-type]  # only SoraErrors come here
+        jitter=None,
+        logger=None,
+        on_backoff=heard,
+    )(_plain(call))
+
+
+def _plain(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """A coroutine function as backoff recognises it; bound methods and partials are not enough for it."""
+
+    @functools.wraps(call)
+    async def plain(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await call(*args, **kwargs)
+
+    return plain

@@ -1,0 +1,267 @@
+"""The session layer over aiohttp: bytes in, bytes out, and proof of what left this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import aiohttp
+import attrs
+from aiohttp import hdrs, http_exceptions
+
+from sora_async.errors import RequestTimeoutError, TransportError
+from sora_async.wire.reading import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from sora_async.wire.request import Call
+
+# Servers close idle connections after 5 s; a create that meets that moment would end uncertain.
+KEEPALIVE_S = 4.0
+# An answer that was paid for must not be lost to a proxy's oversize header.
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADERS = 1024
+
+
+def _check_limit(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{attribute.name} must be a number of seconds above 0, or None for no limit, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Limits in seconds for the phases of a call; None means no limit. Waiting for a free connection never counts."""
+
+    connect: float | None = attrs.field(default=10.0, validator=_check_limit)
+    """For the connection, each address tried."""
+    create: float | None = attrs.field(default=180.0, validator=_check_limit)
+    """For each read of a create's answer. Gateways try several channels before they answer: not under 120."""
+    query: float | None = attrs.field(default=120.0, validator=_check_limit)
+    """For each read of a query's answer. Some relays fetch the whole file before the first `completed`."""
+    drain: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+    """For a create that nobody awaits any more to bring its id, when the client closes."""
+
+
+class ApiKey:
+    """A key that shows itself to nobody: not in repr, not in pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        value = value.strip().removeprefix("Bearer ").strip()
+        if not value or not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError(
+                "the API key must be printable ASCII without spaces: copy it again from the relay's console"
+            )
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "ApiKey('***')"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key cannot be pickled: make a new client where it is needed")
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The header that carries the key."""
+        return {hdrs.AUTHORIZATION: f"Bearer {self._value}"}
+
+
+class Attempt:
+    """What is known of one request on its way; `sent` is False only while that is proven."""
+
+    __slots__ = ("sent",)
+
+    def __init__(self) -> None:
+        self.sent = False
+
+
+class ProofTrace(aiohttp.TraceConfig):
+    """Marks the attempt before its first byte leaves; a session that carries none of these proves nothing.
+
+    Give one to a session of your own (`aiohttp.ClientSession(trace_configs=[ProofTrace()])`) before you lend it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_request_headers_sent.append(_mark_sent)
+
+
+async def _mark_sent(
+    session: aiohttp.ClientSession,  # noqa: ARG001 aiohttp's signature
+    context: SimpleNamespace,
+    params: aiohttp.TraceRequestHeadersSentParams,  # noqa: ARG001 aiohttp's signature
+) -> None:
+    if isinstance(context.trace_request_ctx, Attempt):
+        context.trace_request_ctx.sent = True
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """One answer, as bytes."""
+
+    status: int
+    """HTTP status."""
+    body: bytes = attrs.field(repr=False)
+    """The body, decompressed; what arrived of it if it was cut."""
+    cut: str | None = None
+    """Why the body is not whole, None if it is."""
+    retry_after: str | None = None
+    """The Retry-After header as received."""
+
+
+class Session:
+    """Sends calls to one relay over aiohttp, with the key, without cookies, and never follows a redirect.
+
+    Args:
+        base: the normalised base URL.
+        key: sent as a Bearer token.
+        timeouts: limits of the phases.
+        borrowed: a session of the user's, which is not closed here; None makes own ones in the running loop when
+            the first call is made.
+    """
+
+    def __init__(
+        self, base: str, key: ApiKey, *, timeouts: Timeouts, borrowed: aiohttp.ClientSession | None = None
+    ) -> None:
+        self._base = base
+        self._key = key
+        self._borrowed = borrowed
+        self._own: dict[str, aiohttp.ClientSession] = {}
+        self._proves = borrowed is None or any(isinstance(trace, ProofTrace) for trace in borrowed.trace_configs)
+        connect = timeouts.connect
+        self._limits = {
+            "create": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.create),
+            "query": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.query),
+        }
+
+    async def send(self, call: Call, attempt: Attempt | None = None) -> Reply:
+        """Send one request, once.
+
+        Args:
+            call: what to send.
+            attempt: told whether anything left; readable also when this is cancelled.
+
+        Raises:
+            TransportError: no answer came; `sent` tells whether anything of the request may have left.
+            RuntimeError: the borrowed session is closed.
+        """
+        if attempt is None:
+            attempt = Attempt()
+        session = self._session(call)
+        attempt.sent = not self._proves
+        headers = {hdrs.ACCEPT: "application/json", **self._key.header}
+        if call.body is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        try:
+            async with session.request(
+                call.method,
+                self._base + call.path,
+                params=call.params,
+                data=call.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._limits["query" if call.operation == "query" else "create"],
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
+                max_headers=MAX_HEADERS,
+                trace_request_ctx=attempt,
+            ) as response:
+                body, cut = await _read_body(response)
+                return Reply(
+                    status=response.status, body=body, cut=cut, retry_after=response.headers.get(hdrs.RETRY_AFTER)
+                )
+        except Exception as error:  # noqa: BLE001 any class may come, and none may pass for an answer
+            if self._borrowed is not None and _is_refused(error):
+                attempt.sent = False
+            raise explain(error, sent=attempt.sent) from None
+
+    async def close(self) -> None:
+        """Close the own sessions; a borrowed one stays open."""
+        while self._own:
+            await self._own.popitem()[1].close()
+
+    def _session(self, call: Call) -> aiohttp.ClientSession:
+        if self._borrowed is not None:
+            if self._borrowed.closed:
+                raise RuntimeError("the aiohttp session lent to this client is closed")
+            return self._borrowed
+        # Creates take minutes: on connections of their own they cannot starve the polls.
+        name = "query" if call.operation == "query" else "create"
+        session = self._own.get(name)
+        if session is None:
+            session = self._own[name] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[ProofTrace()],
+            )
+        return session
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+    """The body up to the cap, and why it is cut if it is: an id may already be in what arrived."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                response.close()
+                return b"".join(chunks)[:MAX_BODY_BYTES], f"the answer is over {MAX_BODY_BYTES >> 20} MiB"
+    except (aiohttp.ClientError, OSError, http_exceptions.HttpProcessingError) as error:
+        return b"".join(chunks), str(explain(error, sent=True))
+    return b"".join(chunks), None
+
+
+def _is_refused(error: BaseException) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
+
+
+# The first match speaks, so subclasses stand before their bases.
+_EXPLANATIONS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "connecting took too long: is the host reachable?"),
+    (aiohttp.ServerTimeoutError, "the answer took too long"),
+    (asyncio.TimeoutError, "the call took too long"),
+    (aiohttp.ClientConnectorDNSError, "the host name cannot be resolved: check the base URL and the network"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "the server's TLS certificate is not valid: check the base URL and the clock",
+    ),
+    (aiohttp.ServerFingerprintMismatch, "the server's TLS certificate is not the pinned one"),
+    (aiohttp.ClientSSLError, "TLS could not be set up: check that the base URL should start with https"),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached"),
+    (aiohttp.ClientHttpProxyError, "the proxy refused the connection"),
+    (aiohttp.ClientConnectorError, "the connection was refused or the host is unreachable"),
+    (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (aiohttp.InvalidURL, "the address is not usable: check the base URL"),
+    (aiohttp.NonHttpUrlClientError, "the address is not usable: check the base URL"),
+    (aiohttp.ClientResponseError, "the answer is not valid HTTP"),
+    (http_exceptions.HttpProcessingError, "the answer is not valid HTTP"),
+    (aiohttp.ClientError, "the connection broke"),
+    (OSError, "the connection broke"),
+)
+# What repeating cannot mend.
+_FINAL = (
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+)
+
+
+def explain(error: BaseException, *, sent: bool) -> TransportError:
+    """One of our errors for a foreign one, whose own text may hold the key or a signed address.
+
+    Args:
+        error: what aiohttp or the system raised.
+        sent: whether anything of the request may have left.
+    """
+    text = next(
+        (text for kind, text in _EXPLANATIONS if isinstance(error, kind)), f"the call failed ({type(error).__name__})"
+    )
+    ours = (RequestTimeoutError if isinstance(error, TimeoutError) else TransportError)(text)
+    ours.sent = sent
+    ours.retryable = not isinstance(error, _FINAL)
+    return ours
