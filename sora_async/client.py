@@ -1,0 +1,349 @@
+"""The client: ties the parts together and holds no protocol knowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+
+import attrs
+
+from sora_async.download import Downloader
+from sora_async.errors import DownloadError, SoraError
+from sora_async.events import Downloaded, Event, OnEvent, Retrying
+from sora_async.images import read_image
+from sora_async.models import Character, VideoRequest, VideoTask
+from sora_async.naming import file_name
+from sora_async.pacing import Growing, Pacing
+from sora_async.querier import Querier
+from sora_async.retry import Retry, may_repeat_query, repeating
+from sora_async.session import ApiKey, Session, Timeouts
+from sora_async.submission import Submitter
+from sora_async.throttle import Throttle
+from sora_async.waiter import DEFAULT_TIMEOUT_S, Waiter
+from sora_async.wire.request import (
+    DEFAULT_BASE_URL,
+    build_character,
+    build_create,
+    build_query,
+    is_local_base,
+    normalise_base,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    import aiohttp
+
+logger = logging.getLogger("sora_async")
+
+# A result's address may be refused shortly after success or after some hours; a new query brings a new one.
+LINK_STATUSES = frozenset({401, 403, 404, 410, 500})
+LINK_TRIES = 4
+
+
+class RequestFields(TypedDict, total=False):
+    """The arguments of VideoRequest besides the prompt."""
+
+    images: Sequence[str | Path] | None
+    model: str
+    orientation: str | None
+    size: str | None
+    duration: int | None
+    watermark: bool | None
+    private: bool | None
+    character_url: str | None
+    character_timestamps: str | None
+    extra: Mapping[str, Any]
+
+
+class Client:
+    """A client of one relay, for one event loop.
+
+    ```python
+    async with Client() as client:
+        task = await client.generate("a paper boat in the rain")
+        await client.download(task, "boat.mp4")
+    ```
+
+    Args:
+        api_key: the relay's key; None reads SORA_API_KEY.
+        base_url: the relay's address, with or without `/v1` or the whole path of a call; None reads SORA_BASE_URL,
+            then takes https://api.chainhub.tech. Plain http is for this machine and private networks only.
+        session: an aiohttp session of your own, for proxies and the like; it is not closed here. Unless it carries
+            a `sora_async.session.ProofTrace`, a create that fails on it is uncertain more often.
+        pacing: when to poll; None is Growing(): after 5 s, growing to 20 s, sooner when progress nears its end.
+        retry: how calls that may be repeated are repeated; None is Retry().
+        timeouts: limits of the phases of a call; None is Timeouts().
+        on_event: called in the loop with each event, so keep it short; None costs nothing.
+
+    Raises:
+        ValueError: there is no key, or the key or the address is unusable.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        pacing: Pacing | None = None,
+        retry: Retry | None = None,
+        timeouts: Timeouts | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        key = _find_key(api_key)
+        self._base = normalise_base(base_url or os.environ.get("SORA_BASE_URL") or DEFAULT_BASE_URL)
+        self._on_event = on_event
+        self._retry = retry or Retry()
+        timeouts = timeouts or Timeouts()
+        self._session = Session(self._base, key, timeouts=timeouts, borrowed=session)
+        self._throttle = Throttle()
+        self._submitter = Submitter(
+            self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
+        )
+        self._querier = Querier(self._session, self._throttle, tell=self._tell)
+        self._waiter = Waiter(self._querier, pacing=pacing or Growing(), retry=self._retry, tell=self._tell)
+        self._downloader = Downloader(local=is_local_base(self._base))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._base}{', closed' if self._closed else ''}>"
+
+    @property
+    def base_url(self) -> str:
+        """The relay's address, as normalised from what was given."""
+        return self._base
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop polling, bring home the ids of creates under way (for `Timeouts.drain`), close the connections."""
+        self._closed = True
+        await self._waiter.close()
+        await self._submitter.close()
+        await self._downloader.close()
+        await self._session.close()
+
+    async def create(self, request: VideoRequest | str, **fields: Unpack[RequestFields]) -> VideoTask:
+        """Submit one video, by one accepted POST at the most.
+
+        It is sent again only while it is proven that it was not taken. If this is cancelled after the request left,
+        the answer is still awaited in the background, and the id goes to `on_event` and the log.
+
+        Args:
+            request: what to create, or the prompt alone.
+            **fields: with a prompt alone, the other arguments of VideoRequest.
+
+        Raises:
+            ValueError: the request is unusable; nothing was sent.
+            APIError: the relay refused it; nothing was bought.
+            TransportError: it could not be sent; nothing was bought.
+            SubmissionUncertainError: it was sent and its outcome is unknown; it may have been bought.
+        """
+        self._check_open()
+        wanted = _to_request(request, fields)
+        call = build_create(await _with_data_uris(wanted))
+        return await self._submitter.create(call, wanted)
+
+    async def query(self, task_id: str) -> VideoTask:
+        """Answer a task as it is now. Free, repeated by `retry`; cancelling it changes nothing.
+
+        Raises:
+            ValueError: the id cannot be one.
+            APIError, TransportError, DecodeError: as the last try ended.
+        """
+        self._check_open()
+
+        def heard(error: SoraError, delay_s: float) -> None:
+            self._tell(Retrying(operation="query", task_id=task_id, error=str(error), delay_s=delay_s))
+
+        return await repeating(self._querier.query, self._retry, may_repeat_query, heard)(task_id)
+
+    async def wait(self, task: VideoTask | str, timeout: float | None = DEFAULT_TIMEOUT_S) -> VideoTask:
+        """Wait until a task has succeeded and shows its video.
+
+        Failing polls never end it, only the deadline does. Cancelling it stops the polls and leaves the task at the
+        relay as it is.
+
+        Args:
+            task: a task or its id; an id is looked at at once.
+            timeout: seconds until the deadline; one last poll is made at it. 0 polls once, None waits for ever.
+
+        Raises:
+            TaskFailedError: the task failed or was cancelled.
+            MissingVideoError: it succeeded, but its video's address does not come.
+            WaitTimeoutError: the deadline passed; the task goes on.
+            APIError: the relay refuses to show the task.
+        """
+        self._check_task(task)
+        return await self._waiter.wait(task, timeout)
+
+    def watch(
+        self, task: VideoTask | str, timeout: float | None = DEFAULT_TIMEOUT_S
+    ) -> AsyncGenerator[VideoTask, None]:
+        """Yield a task at first sight and at each change of status or progress, up to its final state.
+
+        Args:
+            task: a task or its id.
+            timeout: seconds until the deadline, None for none.
+
+        Raises:
+            MissingVideoError, WaitTimeoutError, APIError: as for `wait`; a failed task is yielded, not raised.
+        """
+        self._check_task(task)
+        return self._waiter.watch(task, timeout)
+
+    async def generate(
+        self,
+        request: VideoRequest | str,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
+        **fields: Unpack[RequestFields],
+    ) -> VideoTask:
+        """Create a video and wait for it: `create`, then `wait`, with the errors of both.
+
+        Every error after the create carries `task_id`: go on with `wait(task_id)`, never with another generate.
+
+        Args:
+            request: what to create, or the prompt alone.
+            timeout: seconds from the accepted create to the deadline, None for none.
+            **fields: with a prompt alone, the other arguments of VideoRequest.
+        """
+        return await self.wait(await self.create(request, **fields), timeout)
+
+    async def download(
+        self,
+        task: VideoTask | str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Fetch the video of a task into a file: whole, or not at all. Waits for the task if it is not finished.
+
+        A file of that name is replaced at the end. What arrived before an error or a cancel stays in a `.part` file
+        beside it, and the next call goes on from there.
+
+        Args:
+            task: a task or its id.
+            path: the file, or a folder that exists; None makes a name from the id, in the current folder.
+            on_progress: called with the bytes on disk and the bytes in all (None if unknown).
+
+        Raises:
+            DownloadError: the file could not be fetched whole, or not be written.
+            TaskFailedError, MissingVideoError, WaitTimeoutError, APIError: as for `wait`.
+        """
+        self._check_task(task)
+        task_id = task if isinstance(task, str) else task.id
+        target = _target(path, task_id)
+        found = await self.wait(task)
+        delays = self._retry.delays()
+        next(delays)
+        for left in reversed(range(LINK_TRIES)):
+            try:
+                return await self._fetch(found, target, on_progress)
+            except DownloadError as error:
+                if error.status not in LINK_STATUSES or not left:
+                    raise error.about(task_id) from None
+                delay_s = delays.send(error)
+                self._tell(Retrying(operation="download", task_id=task_id, error=str(error), delay_s=delay_s))
+            await asyncio.sleep(delay_s)
+            found = await self.wait(task_id)
+        raise AssertionError("the last try returns or raises")
+
+    async def create_character(
+        self, *, timestamps: str, url: str | None = None, from_task: str | None = None
+    ) -> Character:
+        """Make a character from a stretch of a video, to be named as `@username` in prompts.
+
+        Args:
+            timestamps: `"start,end"` in seconds, a span of 1 to 3.
+            url: the video; or
+            from_task: the id of a finished task.
+
+        Raises:
+            ValueError: not exactly one of url and from_task, or a bad span.
+            APIError, TransportError, SubmissionUncertainError: as for `create`.
+        """
+        self._check_open()
+        wanted = {"timestamps": timestamps, "url": url, "from_task": from_task}
+        call = build_character(timestamps=timestamps, url=url, from_task=from_task)
+        return await self._submitter.create_character(call, {name: text for name, text in wanted.items() if text})
+
+    async def _fetch(
+        self, task: VideoTask, target: Path, on_progress: Callable[[int, int | None], None] | None
+    ) -> Path:
+        def progressed(received: int, total: int | None) -> None:
+            if on_progress is not None:
+                on_progress(received, total)
+            self._tell(Downloaded(task_id=task.id, received=received, total=total))
+
+        assert task.video_url is not None  # noqa: S101 wait answers no other
+        quiet = on_progress is None and self._on_event is None
+        return await self._downloader.fetch(task.video_url, target, on_progress=None if quiet else progressed)
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:  # the user's own code must not cost the id of a paid task
+            logger.exception("on_event failed for %s", type(event).__name__)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed: make a new one")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("the client belongs to another event loop: make one client in each loop")
+
+    def _check_task(self, task: VideoTask | str) -> None:
+        self._check_open()
+        build_query(task if isinstance(task, str) else task.id)  # an id that cannot be one is told now
+
+
+def _find_key(api_key: str | None) -> ApiKey:
+    key = api_key or os.environ.get("SORA_API_KEY")
+    if not key:
+        raise ValueError(
+            "no API key: pass api_key=... or set SORA_API_KEY. To try without one, use the sandbox: "
+            "`sora-async generate PROMPT --sandbox`"
+        )
+    return ApiKey(key)
+
+
+def _to_request(request: VideoRequest | str, fields: RequestFields) -> VideoRequest:
+    if isinstance(request, str):
+        return VideoRequest(request, **fields)
+    if not isinstance(request, VideoRequest):
+        raise ValueError(f"give a VideoRequest or a prompt, not {type(request).__name__}")  # noqa: TRY004
+    return attrs.evolve(request, **fields) if fields else request
+
+
+async def _with_data_uris(request: VideoRequest) -> VideoRequest:
+    if not any(isinstance(image, Path) for image in request.images or ()):
+        return request
+    images = [
+        await asyncio.to_thread(read_image, image) if isinstance(image, Path) else image
+        for image in request.images or ()
+    ]
+    return attrs.evolve(request, images=images)
+
+
+def _target(path: str | os.PathLike[str] | None, task_id: str) -> Path:
+    target = Path.cwd() if path is None else Path(path)
+    return target / file_name(task_id) if target.is_dir() else target

@@ -1,0 +1,196 @@
+"""The unfinished file of a download: locked while it is written, kept for a later try, renamed when whole."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple
+
+from sora_async.errors import DownloadError
+from sora_async.mp4 import check_video
+
+if sys.platform == "win32":  # pragma: no cover - the other half is what runs elsewhere
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Part:
+    """The part file of one target; its methods block, so run them through a Disk.
+
+    Args:
+        target: where the whole file is to stand.
+
+    Attributes:
+        target: as given.
+        size: bytes on disk so far.
+        etag: the strong ETag of the version that those bytes belong to, None if they cannot be resumed.
+        total: bytes of the whole file, None if not known.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.size = 0
+        self.etag: str | None = None
+        self.total: int | None = None
+        self._path = target.with_name(f".{target.name}.part")
+        self._note = target.with_name(f".{target.name}.part.json")
+        self._descriptor: int | None = None
+
+    def open(self) -> None:
+        """Take the lock and read what an earlier download left.
+
+        Raises:
+            ValueError: the target is a directory.
+            DownloadError: another download is writing this file.
+            OSError: the disk refuses.
+        """
+        if self.target.is_dir():
+            raise ValueError(f"{self.target} is a directory: give the name of a file in it")
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        while not self._open_locked():
+            self.close()
+        self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._read_note()
+
+    def _open_locked(self) -> bool:
+        """Open and lock; False if the file was finished by another download between the two."""
+        self._descriptor = os.open(self._path, _FLAGS, 0o666)
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        try:
+            _lock(self._fd)
+        except (BlockingIOError, PermissionError):
+            raise DownloadError(f"another download is writing {self.target}: wait for it") from None
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.lstat())
+        except FileNotFoundError:
+            return False
+
+    @property
+    def _fd(self) -> int:
+        if self._descriptor is None:
+            raise ValueError("the part file is not open")
+        return self._descriptor
+
+    def _read_note(self) -> None:
+        try:
+            note = json.loads(self._note.read_bytes())
+            self.etag, self.total = str(note["etag"]), None if note["total"] is None else int(note["total"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            # Without a readable note the bytes belong to nothing known: they are fetched anew.
+            self.etag = self.total = None
+
+    def restart(self, etag: str | None = None, total: int | None = None) -> None:
+        """Drop all bytes and start on another version of the file."""
+        # In this order a kill in between never leaves bytes of one version with the note of another.
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self.size, self.etag, self.total = 0, etag, total
+        self._note.unlink(missing_ok=True)
+        if etag is not None:
+            note = os.open(self._note, _FLAGS | os.O_EXCL, 0o666)
+            with os.fdopen(note, "wb") as file:
+                file.write(json.dumps({"etag": etag, "total": total}).encode())
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append the chunks; what fits before the disk refuses stays and counts."""
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                written = os.write(self._fd, rest)
+                self.size += written
+                rest = rest[written:]
+
+    def check(self) -> str | None:
+        """What is wrong with the video on disk, None if it is whole."""
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            return check_video(file, self.size)
+
+    def commit(self) -> None:
+        """Make the file durable and give it its final name, in one step."""
+        os.fsync(self._fd)
+        if sys.platform == "win32":  # pragma: no cover - an open file cannot be renamed there
+            self.close()
+        self._path.replace(self.target)
+        self._note.unlink(missing_ok=True)
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def close(self) -> None:
+        """Let go of the file and its lock; without a commit it stays for a later try."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Disk:
+    """Runs the work on one file in threads, a piece at a time, and never leaves one behind.
+
+    Args:
+        path: the file that an error is to name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._work: asyncio.Future[Any] | None = None
+
+    def start(self, function: Callable[[*_Arguments], object], *args: *_Arguments) -> None:
+        """Begin a piece of work; the one before must have been settled."""
+        self._work = asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+    async def settle(self) -> Any:
+        """Wait for the piece that was started, if any, also when cancelled, and answer what it gave.
+
+        Raises:
+            DownloadError: the disk refuses; what was written before stays.
+        """
+        work, cancelled = self._work, None
+        if work is None:
+            return None
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        self._work = None
+        failure = work.exception()
+        if cancelled is not None:
+            raise cancelled
+        if isinstance(failure, OSError):
+            advice = "free some space" if failure.errno in _FULL else "check the folder and its permissions"
+            raise DownloadError(
+                f"cannot write {self._path}: {failure.strerror or failure}; {advice} and download again: it goes on "
+                "from what is there"
+            ) from None
+        return work.result()
+
+    async def run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
+        """Do a piece of work to its end, as `start` and `settle` do."""
+        await self.settle()
+        self.start(function, *args)
+        result: _Result = await self.settle()
+        return result

@@ -1,0 +1,1 @@
+"""Fixtures for tests of apps that use this library."""

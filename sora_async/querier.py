@@ -1,0 +1,58 @@
+"""One query of one task, by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sora_async.errors import APIError, SoraError, TransportError
+from sora_async.events import Event, Polled
+from sora_async.wire.failure import parse_retry_after, read_answer
+from sora_async.wire.request import build_query
+from sora_async.wire.task import parse_task
+
+if TYPE_CHECKING:
+    from sora_async.models import VideoTask
+    from sora_async.session import Reply, Session
+    from sora_async.throttle import Throttle
+
+
+class Querier:
+    """Asks for tasks.
+
+    Args:
+        session: sends the calls.
+        throttle: says when.
+        tell: hears of each answer.
+    """
+
+    def __init__(self, session: Session, throttle: Throttle, *, tell: Callable[[Event], None]) -> None:
+        self._session = session
+        self._throttle = throttle
+        self._tell = tell
+
+    async def query(self, task_id: str) -> VideoTask:
+        """Ask once.
+
+        Raises:
+            ValueError: the id cannot be one.
+            APIError, TransportError, DecodeError: no task came; each carries the id.
+        """
+        call = build_query(task_id)
+        await self._throttle.turn()
+        try:
+            task = _read(await self._session.send(call), task_id)
+        except SoraError as error:
+            if isinstance(error, APIError):
+                self._throttle.note(error)
+            raise error.about(task_id) from None
+        self._tell(Polled(task=task))
+        return task
+
+
+def _read(reply: Reply, task_id: str) -> VideoTask:
+    if reply.cut is not None:
+        raise TransportError(reply.cut)
+    retry_after = parse_retry_after(reply.retry_after, datetime.now(UTC))
+    return parse_task(read_answer(reply.status, reply.body, retry_after), task_id)

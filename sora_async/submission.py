@@ -1,0 +1,173 @@
+"""One paid POST, from the request to exactly one class: not sent, refused, accepted or uncertain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from sora_async.errors import APIError, DecodeError, SoraError, SubmissionUncertainError, TransportError
+from sora_async.events import Event, Retrying, Submitted
+from sora_async.models import Character, State, VideoRequest, VideoTask
+from sora_async.retry import Retry, may_repeat_submission, repeating
+from sora_async.session import Attempt, Reply, Session
+from sora_async.wire.failure import parse_retry_after, proves_refused, read_answer
+from sora_async.wire.reading import salvage_id
+from sora_async.wire.task import parse_character, parse_created
+
+if TYPE_CHECKING:
+    from sora_async.throttle import Throttle
+    from sora_async.wire.request import Call
+
+logger = logging.getLogger("sora_async")
+
+T = TypeVar("T", VideoTask, Character)
+
+RAW_BYTES = 2048
+"""How much of an answer an uncertain create keeps."""
+
+
+@attrs.frozen
+class Submission(Generic[T]):
+    """What is to be submitted, and how its answer is read."""
+
+    call: Call
+    """What to send."""
+    subject: VideoRequest | Mapping[str, str]
+    """What the user asked for, for an uncertain end."""
+    read: Callable[[Any], T]
+    """From the parsed body to the value; DecodeError if there is no id in it."""
+    salvage: Callable[[bytes], T | None]
+    """From a body that cannot be parsed to the value, if its id arrived."""
+
+
+class Submitter:
+    """Sends the POSTs that cost money.
+
+    Args:
+        session: sends them.
+        throttle: says when.
+        retry: how those that were proven not to be taken are repeated.
+        drain_s: seconds that answers which nobody awaits any more may take when all is closed.
+        tell: hears of each event.
+    """
+
+    def __init__(
+        self, session: Session, throttle: Throttle, *, retry: Retry, drain_s: float, tell: Callable[[Event], None]
+    ) -> None:
+        self._session = session
+        self._throttle = throttle
+        self._retry = retry
+        self._drain_s = drain_s
+        self._tell = tell
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def create(self, call: Call, request: VideoRequest) -> VideoTask:
+        """Submit a video; the errors are those of `Client.create`."""
+        return await self._submit(Submission(call, request, parse_created, _salvage_created))
+
+    async def create_character(self, call: Call, wanted: Mapping[str, str]) -> Character:
+        """Submit a character; the errors are those of `Client.create_character`."""
+        return await self._submit(Submission(call, wanted, parse_character, _salvage_nothing))
+
+    async def close(self) -> None:
+        """Let the answers that nobody awaits any more come home, for a while."""
+        if self._background:
+            _, late = await asyncio.wait(self._background, timeout=self._drain_s)
+            for exchange in late:
+                exchange.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    async def _submit(self, submission: Submission[T]) -> T:
+        def heard(error: SoraError, delay_s: float) -> None:
+            operation = submission.call.operation
+            self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
+
+        return await repeating(self._post, self._retry, may_repeat_submission, heard)(submission)
+
+    async def _post(self, submission: Submission[T]) -> T:
+        """One POST. Cancelled after it left, it goes on in the background until its id is home."""
+        await self._throttle.turn()
+        attempt = Attempt()
+        exchange = asyncio.create_task(self._exchange(submission, attempt))
+        try:
+            value = await asyncio.shield(exchange)
+        except asyncio.CancelledError:
+            if not attempt.sent:
+                exchange.cancel()
+            self._background.add(exchange)
+            exchange.add_done_callback(lambda done: self._abandoned(done, attempt))
+            raise
+        self._accepted(value, abandoned=False)
+        return value
+
+    async def _exchange(self, submission: Submission[T], attempt: Attempt) -> T:
+        try:
+            reply = await self._session.send(submission.call, attempt)
+        except TransportError as error:
+            if error.sent:
+                raise SubmissionUncertainError(submission.subject, str(error)) from None
+            raise
+        try:
+            return judge(reply, submission, datetime.now(UTC))
+        except APIError as error:
+            self._throttle.note(error)
+            raise
+
+    def _accepted(self, value: VideoTask | Character, *, abandoned: bool) -> None:
+        logger.info("accepted %s%s", value.id, " (nobody awaits it any more)" if abandoned else "")
+        if isinstance(value, VideoTask):
+            self._tell(Submitted(task=value, abandoned=abandoned))
+
+    def _abandoned(self, exchange: asyncio.Task[Any], attempt: Attempt) -> None:
+        """Report the end of a POST whose caller was cancelled."""
+        self._background.discard(exchange)
+        if exchange.cancelled():
+            if attempt.sent:
+                logger.warning("a POST was cut off before its answer came: it may have been accepted and billed")
+        elif (error := exchange.exception()) is None:
+            self._accepted(exchange.result(), abandoned=True)
+        else:
+            logger.warning("a POST that nobody awaits any more failed: %s", error)
+
+
+def judge(reply: Reply, submission: Submission[T], now: datetime) -> T:
+    """Put an answer to a paid POST into its class.
+
+    Args:
+        reply: the answer, as far as it came.
+        submission: what was asked for.
+        now: aware time, for a Retry-After that is a date.
+
+    Returns:
+        The value with its id: accepted.
+
+    Raises:
+        APIError: refused.
+        SubmissionUncertainError: everything else.
+    """
+    try:
+        return submission.read(read_answer(reply.status, reply.body, parse_retry_after(reply.retry_after, now)))
+    except APIError as error:
+        if proves_refused(error):
+            raise
+        reason = str(error)
+    except DecodeError as error:
+        if 200 <= reply.status < 300 and (salvaged := submission.salvage(reply.body)) is not None:
+            return salvaged
+        reason = reply.cut or str(error)
+    raise SubmissionUncertainError(submission.subject, reason, reply.body[:RAW_BYTES])
+
+
+def _salvage_created(body: bytes) -> VideoTask | None:
+    task_id = salvage_id(body)
+    return None if task_id is None else VideoTask(id=task_id, status="", state=State.QUEUED)
+
+
+def _salvage_nothing(_: bytes) -> None:
+    """A character is known by its id and its name, which a cut body does not both hold."""

@@ -1,0 +1,218 @@
+"""One try of a download: an answer is asked for, judged, and written behind what is on disk already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import attrs
+
+from sora_async.addresses import parse_link, show_link
+from sora_async.errors import DownloadError
+from sora_async.part import Disk, Part
+from sora_async.ranges import ask_range, read_content_range, read_etag, read_retry_after
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+OnProgress = Callable[[int, int | None], None]
+"""Is told the bytes on disk and those of the whole file (None if not known)."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 5
+_EXPIRED = frozenset({401, 403, 404, 410})
+_REPEATABLE = frozenset({408, 425, 429, *range(500, 600)})
+
+
+@attrs.frozen(kw_only=True)
+class DownloadPolicy:
+    """The limits of a download."""
+
+    max_bytes: int = 4 * 2**30
+    """The largest file that is accepted, in bytes."""
+    connect_s: float = 10.0
+    """Seconds for a connection with its TLS handshake."""
+    read_s: float = 30.0
+    """Seconds that the server may be silent."""
+    delays_s: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0)
+    """Seconds before each repeat after trouble; progress starts them anew, and with none left the download fails."""
+    min_rate: float = 1024.0
+    """The slowest rate that is put up with, in bytes per second; 0 for any."""
+    rate_window_s: float = 60.0
+    """Seconds over which that rate is measured."""
+    chunk_bytes: int = 2**20
+    """Bytes that are collected before they are written."""
+
+
+class TroubleError(Exception):
+    """Something that may be gone at the next try; it never leaves a Downloader.
+
+    Args:
+        message: what happened, without secrets.
+        status: the HTTP status, None if it did not come to that.
+        retry_after_s: seconds that the server asks to wait, 0 if it did not say.
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class SpoiltError(TroubleError):
+    """Trouble that leaves nothing on disk worth to go on from."""
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Transfer:
+    """A download under way."""
+
+    session: aiohttp.ClientSession
+    """Without credentials, cookies and decompression."""
+    link: URL
+    """A checked link."""
+    part: Part
+    """An open part file."""
+    disk: Disk
+    """Where the work on the part runs."""
+    policy: DownloadPolicy
+    """The limits."""
+    local: bool
+    """Whether redirects may lead to http."""
+    on_progress: OnProgress | None
+    """Called after each write."""
+
+    async def attempt(self) -> None:
+        """Bring the part to a whole video, or as far as this answer goes.
+
+        Raises:
+            TroubleError: it may work the next time, from where the part is now.
+            DownloadError: it will not.
+            aiohttp.ClientError: the connection failed; so does TimeoutError.
+        """
+        try:
+            await self._go_on()
+        except SpoiltError:
+            await self.disk.run(self.part.restart)
+            raise
+
+    async def _go_on(self) -> None:
+        async with self._open() as response:
+            span = self._accept(response)
+            if span is not None:
+                await self._receive(response, *span)
+        fault = await self.disk.run(self.part.check)
+        if fault is not None:
+            raise SpoiltError(f"what came is not a whole video: {fault}")
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[aiohttp.ClientResponse]:
+        link, headers = self.link, ask_range(self.part.size, self.part.etag)
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with self.session.get(link, headers=headers, allow_redirects=False) as response:
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    yield response
+                    return
+                link = parse_link(response.headers["Location"], base=link, local=self.local)
+        raise DownloadError(f"{show_link(self.link)} leads to more than {_MAX_REDIRECTS} redirects")
+
+    def _accept(self, response: aiohttp.ClientResponse) -> tuple[int, int | None] | None:
+        """Judge the head of an answer.
+
+        Returns:
+            Where its body starts in the file and how long the file is; None if nothing of the body is needed.
+        """
+        status, headers, part = response.status, response.headers, self.part
+        if status in _REPEATABLE:
+            raise TroubleError(f"its server answered HTTP {status}", status, read_retry_after(headers))
+        if status not in {200, 206, 416}:
+            advice = "; query the task for a fresh link" if status in _EXPIRED else ""
+            raise DownloadError(f"{show_link(self.link)}: its server answered HTTP {status}{advice}", status)
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise DownloadError(f"{show_link(self.link)}: its server packed the file, although asked not to", status)
+        start, total = read_content_range(headers)
+        if status == 416 and part.size and part.size == (total or part.total):
+            return None
+        if status == 200:
+            total = response.content_length
+        elif status == 416 or not self._continues(start, total, read_etag(headers)):
+            raise SpoiltError("its server answered another range than the one asked for", status)
+        if total is not None and total > self.policy.max_bytes:
+            raise self._too_large()
+        if status == 200:
+            self.disk.start(part.restart, read_etag(headers), total)
+        return part.size if status == 206 else 0, total
+
+    def _continues(self, start: int | None, total: int | None, etag: str | None) -> bool:
+        """Whether a 206 holds the very bytes that follow those on disk."""
+        part = self.part
+        asked = bool(ask_range(part.size, part.etag))
+        return asked and start == part.size and part.total in {None, total} and etag in {None, part.etag}
+
+    async def _receive(self, response: aiohttp.ClientResponse, start: int, total: int | None) -> None:
+        """Write the body batch by batch, each while the next one is read."""
+        # Nothing may be awaited before the first read: an error hides what aiohttp holds unread.
+        pace, batch, pending = _Pace(self.policy), list[bytes](), 0
+        room = (self.policy.max_bytes if total is None else total) - start
+        try:
+            async for chunk in response.content.iter_any():
+                pace.count(len(chunk))
+                room -= len(chunk)
+                if room < 0:
+                    break
+                batch.append(chunk)
+                pending += len(chunk)
+                if pending >= self.policy.chunk_bytes:
+                    full, batch, pending = batch, [], 0
+                    await self._write(full)
+        finally:
+            # What came before trouble or a cancel is worth keeping too: the next try goes on behind it.
+            await self._write(batch)
+            await self._write([])
+        if room < 0 and total is None:
+            await self.disk.run(self.part.restart)
+            raise self._too_large()
+        if room < 0:
+            raise SpoiltError("more came than its server had announced")
+        if room > 0 and total is not None:
+            raise TroubleError(f"only {self.part.size} of {total} bytes came")
+
+    async def _write(self, batch: list[bytes]) -> None:
+        """Settle the write before this one, and start this one."""
+        await self.disk.settle()
+        if self.on_progress is not None:
+            self.on_progress(self.part.size, self.part.total)
+        if batch:
+            self.disk.start(self.part.write, batch)
+
+    def _too_large(self) -> DownloadError:
+        error = DownloadError(f"{show_link(self.link)} is larger than the {self.policy.max_bytes} bytes allowed")
+        error.retryable = False
+        return error
+
+
+class _Pace:
+    """Finds out a server that drips: each byte in time for the silence limit, and yet no end to be seen."""
+
+    def __init__(self, policy: DownloadPolicy) -> None:
+        self._policy = policy
+        self._clock = asyncio.get_running_loop().time
+        self._since_s, self._bytes = self._clock(), 0
+
+    def count(self, received: int) -> None:
+        """Count some bytes.
+
+        Raises:
+            TroubleError: too few came in the window that is over now.
+        """
+        self._bytes += received
+        now_s = self._clock()
+        elapsed_s = now_s - self._since_s
+        if elapsed_s < self._policy.rate_window_s:
+            return
+        if self._bytes < self._policy.min_rate * elapsed_s:
+            raise TroubleError(f"its server sends less than {self._policy.min_rate:.0f} bytes per second")
+        self._since_s, self._bytes = now_s, 0
