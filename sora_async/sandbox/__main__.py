@@ -1,0 +1,6 @@
+"""Runs a sandbox: `python -m sora_async.sandbox`."""
+
+from sora_async.sandbox.command import serve
+
+if __name__ == "__main__":
+    raise SystemExit(serve())
