@@ -34,7 +34,7 @@ class Retry:
     tries: int = attrs.field(default=5, validator=attrs.validators.ge(1))
     """Calls in all, the first one included; 1 never repeats."""
     first: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
-    """Seconds before the first repetition."""
+    """Seconds before the first repetition; a 429 or a saturated relay holds all calls of the client for as long."""
     factor: float = attrs.field(default=2.0, validator=attrs.validators.ge(1))
     """Each time is the one before it times this."""
     limit: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))

@@ -6,14 +6,15 @@ import asyncio
 
 from sora_async.errors import APIError, OverloadedError, RateLimitError
 
-PAUSE_S = 1.0
-"""Pause after a 429 that names no time; relays usually send no Retry-After."""
-
 
 class Throttle:
-    """Lets calls pass, or holds all of them while the relay asked for a pause."""
+    """Lets calls pass, or holds all of them while the relay asked for a pause.
 
-    def __init__(self, *, pause_s: float = PAUSE_S) -> None:
+    Args:
+        pause_s: seconds to hold them after an error that names no time; relays usually send no Retry-After.
+    """
+
+    def __init__(self, *, pause_s: float) -> None:
         self._pause_s = pause_s
         self._resume_at = 0.0
 

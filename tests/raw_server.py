@@ -33,6 +33,7 @@ class RawServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.arrived = asyncio.Event()
+        self.hold: asyncio.Event | None = None
         self.port = 0
         self._stalled = asyncio.Event()
 
@@ -51,6 +52,8 @@ class RawServer:
             while (request := await self._read(reader)) is not None:
                 self.requests.append(request)
                 self.arrived.set()
+                if self.hold is not None:
+                    await self.hold.wait()
                 action = self.actions.pop(0) if len(self.actions) > 1 else self.actions[0]
                 data, end = action if isinstance(action, tuple) else (action, "")
                 if isinstance(data, str):
@@ -67,8 +70,6 @@ class RawServer:
                     return
         except ConnectionError:
             pass
-        finally:
-            writer.close()
 
     def release(self) -> None:
         """End all stalls."""
@@ -95,7 +96,8 @@ async def raw_server(*actions: Action) -> AsyncIterator[RawServer]:
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(judge.serve(reader, writer))
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        # Not in serve itself: a task that is cancelled before its first step runs no finally.
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     judge.port = server.sockets[0].getsockname()[1]
@@ -104,7 +106,7 @@ async def raw_server(*actions: Action) -> AsyncIterator[RawServer]:
     finally:
         judge.release()
         server.close()
-        for task in list(tasks):
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()

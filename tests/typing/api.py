@@ -1,0 +1,133 @@
+"""Uses the public names as users do. It is type-checked, never run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+from typing import assert_type
+
+import aiohttp
+
+from sora_async import (
+    APIError,
+    Character,
+    Client,
+    Downloaded,
+    Event,
+    Fixed,
+    Growing,
+    MissingVideoError,
+    Pacing,
+    Polled,
+    Retry,
+    Retrying,
+    SoraError,
+    State,
+    StatusChanged,
+    SubmissionUncertainError,
+    Submitted,
+    TaskFailedError,
+    Timeouts,
+    VideoRequest,
+    VideoTask,
+    WaitTimeoutError,
+    __version__,
+)
+from sora_async.sandbox import Faults, Sandbox, Scenario, Takes
+
+
+async def three_lines() -> None:
+    async with Client() as client:
+        task = await client.generate("a paper boat in the rain")
+        await client.download(task, "boat.mp4")
+
+
+async def every_verb(client: Client, request: VideoRequest) -> None:
+    assert_type(await client.create(request), VideoTask)
+    assert_type(await client.create("a cat", images=[Path("cat.png"), "https://a.example/b.png"]), VideoTask)
+    assert_type(await client.query("id"), VideoTask)
+    assert_type(await client.wait("id", timeout=1800.0), VideoTask)
+    assert_type(await client.wait(await client.create(request), timeout=None), VideoTask)
+    assert_type(await client.generate(request, timeout=60), VideoTask)
+    assert_type(
+        await client.generate("a cat", model="veo3.1", orientation=None, extra={"aspect_ratio": "16:9"}), VideoTask
+    )
+    async for task in client.watch("id"):
+        assert_type(task.progress, float | None)
+        assert_type(task.state, State)
+        assert_type(task.state.is_final, bool)
+    assert_type(await client.download("id", "cat.mp4", on_progress=lambda received, total: None), Path)
+    assert_type(await client.create_character(timestamps="1,3", from_task="id"), Character)
+    assert_type(client.base_url, str)
+    await client.close()
+
+
+def told(event: Event) -> None:
+    match event:
+        case Submitted(task=task, abandoned=abandoned):
+            assert_type(abandoned, bool)
+        case Polled(task=task) | StatusChanged(task=task):
+            assert_type(task, VideoTask)
+        case Retrying(operation=operation, delay_s=delay_s):
+            assert_type(operation, str)
+            assert_type(delay_s, float)
+        case Downloaded(total=total):
+            assert_type(total, int | None)
+
+
+class Hourly:
+    """A pacing of the user's own."""
+
+    def delays(self) -> Generator[float, VideoTask | None, None]:
+        while True:
+            yield 3600.0
+
+
+async def configured(session: aiohttp.ClientSession) -> None:
+    pacings: list[Pacing] = [Fixed(10), Growing(5, 1.5, 20), Hourly()]
+    client = Client(
+        "key",
+        "https://api.chainhub.tech/v1",
+        session=session,
+        pacing=pacings[0],
+        retry=Retry(tries=3),
+        timeouts=Timeouts(connect=5, create=None),
+        on_event=told,
+    )
+    await client.close()
+
+
+async def handled(client: Client) -> str | None:
+    try:
+        await client.generate("a cat")
+    except SubmissionUncertainError as error:
+        assert_type(error.reason, str)
+    except TaskFailedError as error:
+        return error.task.error_message
+    except MissingVideoError as error:
+        assert_type(error.task, VideoTask)
+    except WaitTimeoutError as error:
+        assert_type(error.last, VideoTask | None)
+    except APIError as error:
+        assert_type(error.status, int)
+        assert_type(error.retry_after, float | None)
+    except SoraError as error:
+        assert_type(error.task_id, str | None)
+        assert_type(error.retryable, bool)
+        return error.billed
+    return __version__
+
+
+async def against_the_sandbox() -> None:
+    faults = Faults(create=["429+1", None], query={"503": 0.1})
+    async with Sandbox(Scenario(takes_s=Takes.uniform(1, 2)), faults=faults, seed=7) as sandbox:
+        assert_type(sandbox.url, str)
+        async with Client("any", sandbox.url) as client:
+            await client.generate("a cat")
+        for create in sandbox.creates:
+            assert_type(create.id, str)
+
+
+if __name__ == "__main__":
+    asyncio.run(three_lines())
