@@ -1,15 +1,8 @@
-"""Which links may be followed, and which addresses may be connected to; pure."""
+"""Which addresses a connection may lead to; pure."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
-import string
-from urllib.parse import quote
-
-from yarl import URL
-
-from sora_async.errors import UnsafeURLError
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _CARRIES_IPV4 = (ipaddress.IPv6Network("::ffff:0:0/96"), ipaddress.IPv6Network("64:ff9b::/96"))
@@ -20,8 +13,6 @@ _NEVER_PUBLIC = (
     ipaddress.ip_network("2001::/23"),
     ipaddress.ip_network("3fff::/20"),
 )
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE | re.ASCII)
 
 
 def is_public(address: str) -> bool:
@@ -54,34 +45,3 @@ def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
     if any(ip in network for network in _CARRIES_IPV4):
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.sixtofour or ip
-
-
-def parse_link(url: str, *, base: URL | None = None, local: bool = False) -> URL:
-    """Check where a link leads and prepare it so that its signed parts reach the server byte for byte.
-
-    Args:
-        url: the link as received; what is not ASCII is percent-encoded, nothing else is touched.
-        base: what it is relative to, if it comes from a redirect.
-        local: whether http is allowed too.
-
-    Raises:
-        UnsafeURLError: it is no https link, holds a user name, or names no host.
-    """
-    try:
-        link = URL(quote(url.strip(), safe=string.punctuation, errors="surrogateescape"), encoded=True)
-        link = base.join(link) if base is not None else link
-    except ValueError:
-        raise UnsafeURLError("the link of the file cannot be understood") from None
-    if link.scheme != "https" and not (local and link.scheme == "http"):
-        raise UnsafeURLError(f"the link of the file must be https, not {link.scheme or 'without a scheme'}")
-    if "@" in link.raw_authority:
-        raise UnsafeURLError("the link of the file holds a user name, so it is not what it seems")
-    host = link.raw_host or ""
-    if not (_HOST.fullmatch(host) or ":" in host):
-        raise UnsafeURLError("the link of the file names no host that can be reached")
-    return link
-
-
-def show_link(link: URL) -> str:
-    """The link without its query and fragment, which hold its signature."""
-    return str(link.with_query(None).with_fragment(None))

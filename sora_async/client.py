@@ -7,15 +7,13 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
-import attrs
-
-from sora_async.download import Downloader
-from sora_async.errors import DownloadError, SoraError
-from sora_async.events import Downloaded, Event, OnEvent, Retrying
-from sora_async.images import read_image
-from sora_async.models import Character, VideoRequest, VideoTask
+from sora_async.delivery import Delivery
+from sora_async.errors import SoraError
+from sora_async.events import Event, OnEvent, Retrying
+from sora_async.images import with_data_uris
+from sora_async.models import Character, RequestFields, VideoRequest, VideoTask, to_request
 from sora_async.naming import file_name
 from sora_async.pacing import Growing, Pacing
 from sora_async.querier import Querier
@@ -34,31 +32,11 @@ from sora_async.wire.request import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
 
 logger = logging.getLogger("sora_async")
-
-# A result's address may be refused shortly after success or after some hours; a new query brings a new one.
-LINK_STATUSES = frozenset({401, 403, 404, 410, 500})
-LINK_TRIES = 4
-
-
-class RequestFields(TypedDict, total=False):
-    """The arguments of VideoRequest besides the prompt."""
-
-    images: Sequence[str | Path] | None
-    model: str
-    orientation: str | None
-    size: str | None
-    duration: int | None
-    watermark: bool | None
-    private: bool | None
-    character_url: str | None
-    character_timestamps: str | None
-    extra: Mapping[str, Any]
 
 
 class Client:
@@ -107,8 +85,14 @@ class Client:
             self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
         )
         self._querier = Querier(self._session, self._throttle, tell=self._tell)
+        self._repeated_query = repeating(self._querier.query, self._retry, may_repeat_query, self._heard)
         self._waiter = Waiter(self._querier, pacing=pacing or Growing(), retry=self._retry, tell=self._tell)
-        self._downloader = Downloader(local=is_local_base(self._base))
+        self._delivery = Delivery(
+            self._waiter,
+            local=is_local_base(self._base),
+            retry=self._retry,
+            tell=None if on_event is None else self._tell,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -134,7 +118,7 @@ class Client:
         self._closed = True
         await self._waiter.close()
         await self._submitter.close()
-        await self._downloader.close()
+        await self._delivery.close()
         await self._session.close()
 
     async def create(self, request: VideoRequest | str, **fields: Unpack[RequestFields]) -> VideoTask:
@@ -154,8 +138,8 @@ class Client:
             SubmissionUncertainError: it was sent and its outcome is unknown; it may have been bought.
         """
         self._check_open()
-        wanted = _to_request(request, fields)
-        call = build_create(await _with_data_uris(wanted))
+        wanted = to_request(request, **fields)
+        call = build_create(await with_data_uris(wanted))
         return await self._submitter.create(call, wanted)
 
     async def query(self, task_id: str) -> VideoTask:
@@ -166,11 +150,7 @@ class Client:
             APIError, TransportError, DecodeError: as the last try ended.
         """
         self._check_open()
-
-        def heard(error: SoraError, delay_s: float) -> None:
-            self._tell(Retrying(operation="query", task_id=task_id, error=str(error), delay_s=delay_s))
-
-        return await repeating(self._querier.query, self._retry, may_repeat_query, heard)(task_id)
+        return await self._repeated_query(task_id)
 
     async def wait(self, task: VideoTask | str, timeout: float | None = DEFAULT_TIMEOUT_S) -> VideoTask:
         """Wait until a task has succeeded and shows its video.
@@ -246,22 +226,8 @@ class Client:
             TaskFailedError, MissingVideoError, WaitTimeoutError, APIError: as for `wait`.
         """
         self._check_task(task)
-        task_id = task if isinstance(task, str) else task.id
-        target = _target(path, task_id)
-        found = await self.wait(task)
-        delays = self._retry.delays()
-        next(delays)
-        for left in reversed(range(LINK_TRIES)):
-            try:
-                return await self._fetch(found, target, on_progress)
-            except DownloadError as error:
-                if error.status not in LINK_STATUSES or not left:
-                    raise error.about(task_id) from None
-                delay_s = delays.send(error)
-                self._tell(Retrying(operation="download", task_id=task_id, error=str(error), delay_s=delay_s))
-            await asyncio.sleep(delay_s)
-            found = await self.wait(task_id)
-        raise AssertionError("the last try returns or raises")
+        target = _target(path, task if isinstance(task, str) else task.id)
+        return await self._delivery.fetch(task, target, timeout_s=DEFAULT_TIMEOUT_S, on_progress=on_progress)
 
     async def create_character(
         self, *, timestamps: str, url: str | None = None, from_task: str | None = None
@@ -282,17 +248,8 @@ class Client:
         call = build_character(timestamps=timestamps, url=url, from_task=from_task)
         return await self._submitter.create_character(call, {name: text for name, text in wanted.items() if text})
 
-    async def _fetch(
-        self, task: VideoTask, target: Path, on_progress: Callable[[int, int | None], None] | None
-    ) -> Path:
-        def progressed(received: int, total: int | None) -> None:
-            if on_progress is not None:
-                on_progress(received, total)
-            self._tell(Downloaded(task_id=task.id, received=received, total=total))
-
-        assert task.video_url is not None  # noqa: S101 wait answers no other
-        quiet = on_progress is None and self._on_event is None
-        return await self._downloader.fetch(task.video_url, target, on_progress=None if quiet else progressed)
+    def _heard(self, task_id: str, error: SoraError, delay_s: float) -> None:
+        self._tell(Retrying(operation="query", task_id=task_id, error=str(error), delay_s=delay_s))
 
     def _tell(self, event: Event) -> None:
         if self._on_event is None:
@@ -324,24 +281,6 @@ def _find_key(api_key: str | None) -> ApiKey:
             "`sora-async generate PROMPT --sandbox`"
         )
     return ApiKey(key)
-
-
-def _to_request(request: VideoRequest | str, fields: RequestFields) -> VideoRequest:
-    if isinstance(request, str):
-        return VideoRequest(request, **fields)
-    if not isinstance(request, VideoRequest):
-        raise ValueError(f"give a VideoRequest or a prompt, not {type(request).__name__}")  # noqa: TRY004
-    return attrs.evolve(request, **fields) if fields else request
-
-
-async def _with_data_uris(request: VideoRequest) -> VideoRequest:
-    if not any(isinstance(image, Path) for image in request.images or ()):
-        return request
-    images = [
-        await asyncio.to_thread(read_image, image) if isinstance(image, Path) else image
-        for image in request.images or ()
-    ]
-    return attrs.evolve(request, images=images)
 
 
 def _target(path: str | os.PathLike[str] | None, task_id: str) -> Path:

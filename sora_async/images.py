@@ -1,9 +1,14 @@
-"""A local picture as a data URI."""
+"""Local pictures as data URIs."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
+
+import attrs
+
+from sora_async.models import VideoRequest
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """Relays refuse bodies of some tens of MiB with 413; base64 adds a third."""
@@ -44,3 +49,18 @@ def read_image(path: Path) -> str:
     if kind is None:
         raise ValueError(f"{str(path)!r} is no picture: give a PNG, JPEG, WebP, GIF, BMP, AVIF or HEIC file")
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+async def with_data_uris(request: VideoRequest) -> VideoRequest:
+    """Read the files among a request's images, off the loop.
+
+    Raises:
+        ValueError: as for read_image.
+    """
+    if not any(isinstance(image, Path) for image in request.images or ()):
+        return request
+    images = [
+        await asyncio.to_thread(read_image, image) if isinstance(image, Path) else image
+        for image in request.images or ()
+    ]
+    return attrs.evolve(request, images=images)

@@ -6,9 +6,9 @@ import enum
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import attrs
 
@@ -150,6 +150,30 @@ class VideoRequest:
         factory=dict, kw_only=True, converter=_copy_extra, validator=_check_extra, hash=False
     )
     """Fields of other model families, such as `aspect_ratio` or `seed`; sent as they are."""
+
+
+class RequestFields(TypedDict, total=False):
+    """The arguments of VideoRequest besides the prompt."""
+
+    images: Sequence[str | Path] | None
+    model: str
+    orientation: str | None
+    size: str | None
+    duration: int | None
+    watermark: bool | None
+    private: bool | None
+    character_url: str | None
+    character_timestamps: str | None
+    extra: Mapping[str, Any]
+
+
+def to_request(request: VideoRequest | str, **fields: Unpack[RequestFields]) -> VideoRequest:
+    """Answer the request that was meant: a prompt with fields, or a request with some of its fields changed."""
+    if isinstance(request, str):
+        return VideoRequest(request, **fields)
+    if not isinstance(request, VideoRequest):
+        raise ValueError(f"give a VideoRequest or a prompt, not {type(request).__name__}")  # noqa: TRY004
+    return attrs.evolve(request, **fields) if fields else request
 
 
 @attrs.frozen(kw_only=True)

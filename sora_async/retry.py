@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import backoff
@@ -16,11 +15,10 @@ from sora_async.wire.failure import may_repeat_create
 if TYPE_CHECKING:
     from backoff.types import Details
 
-P = ParamSpec("P")
+A = TypeVar("A")
 T = TypeVar("T")
 
 Waits = Generator[float, SoraError | None, None]
-OnRetry = Callable[[SoraError, float], None]
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +37,10 @@ class Retry:
     """Each time is the one before it times this."""
     limit: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
     """The longest time in seconds; a longer Retry-After is still honoured."""
+
+    def schedule(self) -> tuple[float, ...]:
+        """The seconds before each repetition, without jitter."""
+        return tuple(min(self.limit, self.first * self.factor**number) for number in range(self.tries - 1))
 
     def delays(self) -> Waits:
         """Answer a generator that is sent each error and yields the seconds until the repetition."""
@@ -69,12 +71,28 @@ def may_repeat_query(error: SoraError) -> bool:
 
 
 def repeating(
-    call: Callable[P, Awaitable[T]], policy: Retry, may_repeat: Callable[[SoraError], bool], on_retry: OnRetry
-) -> Callable[P, Awaitable[T]]:
-    """Wrap `call` so that it is repeated by `policy` while `may_repeat` says so; `on_retry` hears of each time."""
+    call: Callable[[A], Awaitable[T]],
+    policy: Retry,
+    may_repeat: Callable[[SoraError], bool],
+    on_retry: Callable[[A, SoraError, float], None],
+) -> Callable[[A], Awaitable[T]]:
+    """Wrap `call` so that it is repeated by `policy` while `may_repeat` says so.
+
+    Wrap once and call often: wrapping costs as much as a call.
+
+    Args:
+        call: takes one argument.
+        policy: how often, and after what times.
+        may_repeat: whether the error that a call ended with allows another.
+        on_retry: hears the argument, the error and the seconds before each repetition.
+    """
 
     def heard(details: Details) -> None:
-        on_retry(details["exception"], details["wait"])  # type: ignore[typeddict-item]  # on_exception adds it
+        on_retry(details["args"][0], details["exception"], details["wait"])  # type: ignore[typeddict-item]  # on_exception adds it
+
+    async def plain(argument: A) -> T:
+        # backoff knows a coroutine function only by its code flags, which bound methods hide from it.
+        return await call(argument)
 
     return backoff.on_exception(
         policy.delays,
@@ -84,14 +102,4 @@ def repeating(
         jitter=None,
         logger=None,
         on_backoff=heard,
-    )(_plain(call))
-
-
-def _plain(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """A coroutine function as backoff recognises it; bound methods and partials are not enough for it."""
-
-    @functools.wraps(call)
-    async def plain(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await call(*args, **kwargs)
-
-    return plain
+    )(plain)

@@ -128,7 +128,7 @@ class Session:
         self._key = key
         self._borrowed = borrowed
         self._own: dict[str, aiohttp.ClientSession] = {}
-        self._proves = borrowed is None or any(isinstance(trace, ProofTrace) for trace in borrowed.trace_configs)
+        self._traced = borrowed is not None and any(isinstance(trace, ProofTrace) for trace in borrowed.trace_configs)
         connect = timeouts.connect
         self._limits = {
             "create": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.create),
@@ -149,7 +149,8 @@ class Session:
         if attempt is None:
             attempt = Attempt()
         session = self._session(call)
-        attempt.sent = not self._proves
+        # Without a trace it may have left at any time from now on.
+        attempt.sent = not (self._traced or (self._borrowed is None and call.operation != "query"))
         headers = {hdrs.ACCEPT: "application/json", **self._key.header}
         if call.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
@@ -172,7 +173,7 @@ class Session:
                     status=response.status, body=body, cut=cut, retry_after=response.headers.get(hdrs.RETRY_AFTER)
                 )
         except Exception as error:  # noqa: BLE001 any class may come, and none may pass for an answer
-            if self._borrowed is not None and _is_refused(error):
+            if _is_refused(error):
                 attempt.sent = False
             raise explain(error, sent=attempt.sent) from None
 
@@ -193,7 +194,8 @@ class Session:
             session = self._own[name] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[ProofTrace()],
+                # A query costs nothing, so it needs no proof, and tracing it would cost a tenth of its CPU.
+                trace_configs=[ProofTrace()] if name == "create" else None,
             )
         return session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -61,18 +61,21 @@ class Submitter:
     ) -> None:
         self._session = session
         self._throttle = throttle
-        self._retry = retry
         self._drain_s = drain_s
         self._tell = tell
+        self._submit_video: Callable[[Submission[VideoTask]], Awaitable[VideoTask]]
+        self._submit_video = repeating(self._post, retry, may_repeat_submission, self._heard)
+        self._submit_character: Callable[[Submission[Character]], Awaitable[Character]]
+        self._submit_character = repeating(self._post, retry, may_repeat_submission, self._heard)
         self._background: set[asyncio.Task[Any]] = set()
 
     async def create(self, call: Call, request: VideoRequest) -> VideoTask:
         """Submit a video; the errors are those of `Client.create`."""
-        return await self._submit(Submission(call, request, parse_created, _salvage_created))
+        return await self._submit_video(Submission(call, request, parse_created, _salvage_created))
 
     async def create_character(self, call: Call, wanted: Mapping[str, str]) -> Character:
         """Submit a character; the errors are those of `Client.create_character`."""
-        return await self._submit(Submission(call, wanted, parse_character, _salvage_nothing))
+        return await self._submit_character(Submission(call, wanted, parse_character, _salvage_nothing))
 
     async def close(self) -> None:
         """Let the answers that nobody awaits any more come home, for a while."""
@@ -83,12 +86,9 @@ class Submitter:
             if late:
                 await asyncio.wait(late)
 
-    async def _submit(self, submission: Submission[T]) -> T:
-        def heard(error: SoraError, delay_s: float) -> None:
-            operation = submission.call.operation
-            self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
-
-        return await repeating(self._post, self._retry, may_repeat_submission, heard)(submission)
+    def _heard(self, submission: Submission[Any], error: SoraError, delay_s: float) -> None:
+        operation = submission.call.operation
+        self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
 
     async def _post(self, submission: Submission[T]) -> T:
         """One POST. Cancelled after it left, it goes on in the background until its id is home."""

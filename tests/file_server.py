@@ -65,6 +65,7 @@ class FileServer:
         self.requests: list[Request] = []
         self.connections = 0
         self.url = ""
+        self.asked = asyncio.Event()
         self._closing = asyncio.Event()
 
     @property
@@ -78,6 +79,7 @@ class FileServer:
             fields = dict(line.split(": ", 1) for line in head[1:] if line)
             request = Request(head[0].split(" ")[1], {name.lower(): value for name, value in fields.items()})
             self.requests.append(request)
+            self.asked.set()
             handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
             await self._send(handler if isinstance(handler, Answer) else handler(request), writer)
         writer.close()

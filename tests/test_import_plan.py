@@ -29,13 +29,14 @@ FLOORS = [
     "mp4",
     "naming",
     "download",
+    "delivery",
     "batch",
     "client",
     "sandbox",
     "cli",
     "pytest_plugin",
 ]
-NOTHING_OF_OURS = {"errors", "models", "images", "sandbox", "addresses", "mp4", "naming"}
+NOTHING_OF_OURS = {"errors", "models", "sandbox", "addresses", "mp4", "naming"}
 HOMES = {
     "cattrs": {"wire"},
     "backoff": {"retry"},

@@ -72,7 +72,7 @@ def render(
 ) -> None:
     """Write a playable MP4 of the images, or of a moving gradient, under the prompt as a caption.
 
-    Blocks for about a tenth of the clip's length, mostly outside the interpreter lock: call it from a thread.
+    Blocks for a tenth to a third of the clip's length, mostly outside the interpreter lock: call it from a thread.
 
     Args:
         target: Where the whole file appears, at once; nothing appears there if anything is raised.

@@ -92,7 +92,7 @@ class Film:
         """Give the frames in order, composing only every third one.
 
         The camera moves about a pixel between two composed pictures, so what lies between is their blend.
-        Each composed picture lies halfway between two frames: none of these is then as sharp as a still.
+        Each composed picture lies halfway between two frames, so that no frame is a sharp one among soft ones.
         """
         weights = [(index + 0.5) / _STEP for index in range(_STEP)]
         times = ((index * _STEP - 0.5) / FRAME_RATE for index in itertools.count())

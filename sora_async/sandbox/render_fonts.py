@@ -33,12 +33,12 @@ _Shape = tuple[tuple[int, int], bytes] | None
 
 def folders() -> list[pathlib.Path]:
     """Name the folders where Linux, macOS and Windows keep fonts."""
-    home = pathlib.Path.home()
+    homes = [os.environ[name] for name in ("HOME", "USERPROFILE") if os.environ.get(name)]
+    private = (".fonts", ".local/share/fonts", "Library/Fonts", "AppData/Local/Microsoft/Windows/Fonts")
     return [
-        *(pathlib.Path(name) for name in ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts")),
-        pathlib.Path("/System/Library/Fonts"),
-        pathlib.Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts",
-        *(home / name for name in (".fonts", ".local/share/fonts", "Library/Fonts")),
+        *map(pathlib.Path, ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts")),
+        *(pathlib.Path(os.environ[name], "Fonts") for name in ("WINDIR",) if os.environ.get(name)),
+        *(pathlib.Path(home, place) for home in homes for place in private),
     ]
 
 

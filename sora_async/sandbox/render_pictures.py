@@ -61,10 +61,11 @@ def placeholder(title: str, text: str, size: tuple[int, int]) -> Image.Image:
 def gradient(chance: random.Random, size: tuple[int, int]) -> Image.Image:
     """Make a soft gradient of kindred colours; small, since it has no detail to lose when it is scaled up."""
     hue = chance.random()
-    grid = Image.new("HSV", _GRID)
-    for place in range(_GRID[0] * _GRID[1]):
+    columns, rows = _GRID if size[0] > size[1] else _GRID[::-1]
+    grid = Image.new("HSV", (columns, rows))
+    for place in range(columns * rows):
         colour = ((hue + chance.uniform(-0.14, 0.14)) % 1.0, chance.uniform(0.45, 0.8), chance.uniform(0.3, 0.95))
-        grid.putpixel((place % _GRID[0], place // _GRID[0]), tuple(round(255 * part) for part in colour))
+        grid.putpixel((place % columns, place // columns), tuple(round(255 * part) for part in colour))
     scale = _GRADIENT_SIDE / max(size)
     small = (max(2, round(size[0] * scale) // 2 * 2), max(2, round(size[1] * scale) // 2 * 2))
     return grid.convert("RGB").resize(small, Image.Resampling.BICUBIC)
@@ -89,15 +90,21 @@ def _decode(data: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _refuse_too_many_pixels(image)
-            upright = ImageOps.exif_transpose(image)
+            return _flatten(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
         raise UnreadablePicture("The picture has too many pixels") from error
     except _DAMAGE as error:
         raise UnreadablePicture("The data is not a whole JPEG, PNG, WebP, GIF or BMP") from error
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    ground = Image.new("RGBA", upright.size, _PLACEHOLDER_COLOURS[0])
-    return Image.alpha_composite(ground, upright.convert("RGBA")).convert("RGB")
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Make it RGB: 16 bits become 8, and transparency shows a dark ground."""
+    if image.mode.startswith("I"):
+        return image.convert("I").point(lambda level: level / 257).convert("L").convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    ground = Image.new("RGBA", image.size, _PLACEHOLDER_COLOURS[0])
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
 
 
 def _refuse_too_many_pixels(image: Image.Image) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from sora_async.sandbox.studio import Studio
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 HEAD_LIMIT_BYTES = 64 * 1024
 SHUTDOWN_TIMEOUT_S = 0.2
+ACCEPTING_TURNS = 5
+BACKLOG = 1024
 ROUTES = {
     ("POST", "/v1/video/create"): "create",
     ("GET", "/v1/video/query"): "query",
@@ -107,6 +110,7 @@ class Sandbox:
             raise RuntimeError("a Sandbox can be opened only once")
         self._opened = True
         async with contextlib.AsyncExitStack() as stack:
+            listener = stack.enter_context(_listen(self._host, self._port))
             if self._scenario.clip is None:
                 render.require()
                 self._relay.studio = Studio(self._clock, self._seed)
@@ -115,10 +119,11 @@ class Sandbox:
             stack.push_async_callback(runner.cleanup)
             stack.callback(self._closing.set)
             await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
+            stack.push_async_callback(_stop_accepting, listener)
+            await web.SockSite(runner, listener).start()
             self._stack = stack.pop_all()
         host = f"[{self._host}]" if ":" in self._host else self._host
-        self._relay.links.base_url = f"http://{host}:{runner.addresses[0][1]}"
+        self._relay.links.base_url = f"http://{host}:{listener.getsockname()[1]}"
         return self
 
     async def __aexit__(
@@ -157,6 +162,20 @@ class Sandbox:
             body=await _read_body(request),
         )
         return self._operations.answer(call, fault)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+async def _stop_accepting(listener: socket.socket) -> None:
+    # A connection accepted a moment ago is known to the server only after a few turns of the loop; asyncio
+    # would leak it if the listener were closed before. Loops without readers accept in another way.
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().remove_reader(listener)
+    for _ in range(ACCEPTING_TURNS):
+        await asyncio.sleep(0)
 
 
 def _check_host(host: str) -> None:

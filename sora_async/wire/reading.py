@@ -25,7 +25,7 @@ _ID_KEYS = ("id", "task_id")
 _PAGE = re.compile(r"<(?:!doctype|html|head|body|title)\b", re.IGNORECASE)
 # A string's closing quote is optional, so that a cut string is one token and never a place to start again: the
 # walk stays linear. The possessive quantifiers keep it so within the string.
-_TOKEN = re.compile(r'"(?P<text>[^"\\]*+(?:\\.[^"\\]*+)*+)(?P<end>"?)(?P<colon>\s*+:)?|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(r'"(?P<text>[^"\\]*+(?:\\.[^"\\]*+)*+)(?P<end>"?)(?P<colon>\s*+:)?|[{}\[\],]', re.DOTALL)
 
 
 def is_task_id(value: object) -> TypeGuard[str]:
@@ -147,15 +147,23 @@ def salvage_id(body: bytes) -> str | None:
     is_error = False
     for path, key, value in _walk(text):
         wrapper = path[1] if len(path) > 1 else None
-        if "error" in (wrapper, None if wrapper else key):
+        if (key if wrapper is None else wrapper) == "error":
             # No value: the text ends here, and what the error says did not arrive.
             is_error = is_error or value is None or bool(value.strip())
-        elif value is not None and (wrapper is None or (len(path) == 2 and wrapper in WRAPPERS)):
-            level = root if wrapper is None else root.setdefault(wrapper, {})
-            if isinstance(level, dict) and level.setdefault(key, value) != value:
-                level[key] = None
+        elif wrapper is None:
+            _note(root, key, value)
+        elif len(path) == 2 and wrapper in WRAPPERS:
+            if not isinstance(level := root.setdefault(wrapper, {}), dict):
+                root[wrapper] = None
+            else:
+                _note(level, key, value)
     has_status = any(isinstance(level, dict) and level.get("status") for level in (root, *root.values()))
     return None if is_error and not has_status else find_id(root)
+
+
+def _note(level: dict[str, Any], key: str, value: str | None) -> None:
+    if level.setdefault(key, value) != value:
+        level[key] = None
 
 
 def _walk(text: str) -> Iterator[tuple[list[str], str, str | None]]:
@@ -166,7 +174,7 @@ def _walk(text: str) -> Iterator[tuple[list[str], str, str | None]]:
         if token["text"] is None:
             if token[0] in ("{", "["):
                 path.append(key)
-            elif path:
+            elif path and token[0] != ",":
                 path.pop()
             key = ""
         elif not token["end"]:
@@ -175,7 +183,7 @@ def _walk(text: str) -> Iterator[tuple[list[str], str, str | None]]:
             key = _unescape(token["text"])
         else:
             yield path, key, _unescape(token["text"])
-    yield path, key, None
+    yield path, "", None
 
 
 def _unescape(text: str) -> str:

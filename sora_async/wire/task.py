@@ -88,9 +88,8 @@ def find_status(levels: Iterable[Object]) -> str | None:
     return next(filter(None, (read_text(level.get("status")) for level in levels)), None)
 
 
-def has_id(levels: Iterable[Object]) -> bool:
+def has_id(levels: list[Object]) -> bool:
     """Whether any level, or a string in place of one, tells an id."""
-    levels = list(levels)
     return any(level.get("id") or level.get("task_id") for level in levels) or find_id(levels[0]) is not None
 
 

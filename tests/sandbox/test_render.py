@@ -1,7 +1,7 @@
 """The film as a player sees it: written by `render`, read back by PyAV."""
 
 import base64
-import importlib.util
+import concurrent.futures
 import io
 import itertools
 import pathlib
@@ -190,8 +190,9 @@ def test_render_more_images_than_fit_are_left_out(target: pathlib.Path) -> None:
 
 def test_render_prompt_darkens_and_writes_on_the_lower_edge(target: pathlib.Path) -> None:
     """The caption changes the bottom of the picture, and only that."""
-    without, captioned = (make(target, prompt=text, images=[plain("white")])[12] for text in ("", "a cat"))
-    bottom, middle = (0, 52, 128, 72), (0, 24, 128, 36)
+    white = [plain("white")]
+    without, captioned = (make(target, prompt=text, images=white, size="640x360")[12] for text in ("", "a cat"))
+    bottom, middle = (0, 320, 640, 360), (0, 100, 640, 250)
     assert difference(without.crop(bottom), captioned.crop(bottom)) > 50
     assert difference(without.crop(middle), captioned.crop(middle)) < 5
 
@@ -250,22 +251,31 @@ def test_render_replaces_an_older_file(target: pathlib.Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-@pytest.mark.parametrize(("missing", "named"), [("av", "av"), ("PIL", "PIL")])
-def test_require_says_what_to_install(missing: str, named: str) -> None:
-    """Without the extra the module loads, and only using it fails."""
+def test_render_twice_at_once_gives_what_each_gives_alone(tmp_path: pathlib.Path) -> None:
+    """Two worker threads share fonts without disturbing each other."""
+    make(tmp_path / "alone.mp4", prompt="a cat")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: make(tmp_path / name, prompt="a cat"), ("one.mp4", "two.mp4")))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.mark.parametrize("missing", ["av", "PIL"])
+def test_require_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing package is named together with the command that brings it."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(subject.RenderUnavailable) as caught:
+        subject.require()
+    assert str(caught.value) == f"rendering needs {missing}: pip install 'sora_async[sandbox]'"
+
+
+def test_render_module_loads_without_the_extra() -> None:
+    """A sandbox that renders nothing needs neither package; only asking for a video fails."""
     program = (
-        "import sys, importlib.util as u\n"
-        f"sys.modules[{missing!r}] = None\n"
-        f"spec = u.spec_from_file_location('render', {subject.__file__!r})\n"
-        "module = u.module_from_spec(spec); spec.loader.exec_module(module)\n"
-        "try: module.require()\n"
-        "except module.RenderUnavailable as error: print(error)\n"
+        "import sys; sys.modules.update(av=None, PIL=None)\n"
+        "from sora_async.sandbox import render\n"
+        "try: render.require()\n"
+        "except render.RenderUnavailable: print('unavailable')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == f"rendering needs {named}: pip install 'sora_async[sandbox]'\n"
-
-
-def test_require_is_content_where_the_extra_is_installed() -> None:
-    """With both packages it returns, so that a test run can tell a skip from a failure."""
-    assert importlib.util.find_spec("av")
-    subject.require()
+    assert done.stdout == "unavailable\n"

@@ -84,6 +84,13 @@ def test_from_link_turns_a_photo_upright() -> None:
     assert picture.getpixel((170, 50)) == (255, 0, 0)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "I;16"])
+def test_from_link_reads_each_depth_of_colour(mode: str) -> None:
+    """Grey, palette and 16-bit pictures are as bright as they were meant to be."""
+    white = Image.new("I;16", (32, 32), 65535) if mode == "I;16" else Image.new("L", (32, 32), 255).convert(mode)
+    assert is_plain(subject.from_link(link(encode(white)), SIZE), (255, 255, 255))
+
+
 def test_from_link_lays_transparency_on_a_dark_ground() -> None:
     """A transparent logo is not shown on a random colour."""
     data = encode(Image.new("RGBA", (32, 32), (255, 0, 0, 0)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from sora_async.sandbox import render_caption
-from sora_async.sandbox.render_fonts import Fonts, font_files
+from sora_async.sandbox.render_fonts import Fonts, folders, font_files
 from sora_async.sandbox.render_text import Pen, clean, clusters, words
 
 BARE = Pen(fonts=Fonts([]), size=20)
@@ -45,14 +45,16 @@ def outline_font(path: pathlib.Path, characters: str) -> pathlib.Path:
 
 
 def bitmap_font(path: pathlib.Path, character: str) -> pathlib.Path:
-    """Write a font that has one character, and that at 96 pixels only."""
-    rows = "\n".join(["FF" * 12] * 96)
+    """Write a font that has one character, and that at 96 pixels only; the first glyph stands for all others."""
+    glyph = "STARTCHAR x\nENCODING {}\nSWIDTH 1000 0\nDWIDTH 96 0\nBBX 96 96 0 0\nBITMAP\n{}\nENDCHAR\n"
+    blank, square = ("\n".join([row * 12] * 96) for row in ("00", "FF"))
     path.write_text(
         "STARTFONT 2.1\nFONT -x-x-medium-r-normal--96-960-72-72-c-960-iso10646-1\nSIZE 96 72 72\n"
         "FONTBOUNDINGBOX 96 96 0 0\nSTARTPROPERTIES 5\nPIXEL_SIZE 96\nFONT_ASCENT 96\nFONT_DESCENT 0\n"
-        'CHARSET_REGISTRY "ISO10646"\nCHARSET_ENCODING "1"\nENDPROPERTIES\nCHARS 1\n'
-        f"STARTCHAR a\nENCODING {ord(character)}\nSWIDTH 1000 0\nDWIDTH 96 0\nBBX 96 96 0 0\nBITMAP\n{rows}\n"
-        "ENDCHAR\nENDFONT\n",
+        'CHARSET_REGISTRY "ISO10646"\nCHARSET_ENCODING "1"\nENDPROPERTIES\nCHARS 2\n'
+        + glyph.format(0, blank)
+        + glyph.format(ord(character), square)
+        + "ENDFONT\n",
         encoding="ascii",
     )
     return path
@@ -197,6 +199,16 @@ def test_fonts_pass_over_a_file_that_is_no_font(tmp_path: pathlib.Path) -> None:
     assert face.path == good
 
 
+def test_fonts_pass_over_a_glyph_that_is_damaged(tmp_path: pathlib.Path) -> None:
+    """A character that a font has but cannot draw is looked for in the next font."""
+    good, bad = (outline_font(tmp_path / name, "猫") for name in ("good.ttf", "bad.ttf"))
+    one_contour, many = (struct.pack(">5h", count, 100, 0, 900, 800) for count in (1, 30_000))
+    bad.write_bytes(bad.read_bytes().replace(one_contour, many))
+    face = Fonts([bad, good]).covering("猫")
+    assert face is not None
+    assert face.path == good
+
+
 def test_draw_centres_a_line_of_several_fonts(tmp_path: pathlib.Path) -> None:
     """Runs are set one after another around the middle."""
     pen = Pen(fonts=Fonts([outline_font(tmp_path / "one.ttf", "猫")]), size=20)
@@ -238,6 +250,16 @@ def test_font_files_lists_regular_weights_in_order_of_preference(tmp_path: pathl
         (inner / name).touch()
     found = font_files([tmp_path, tmp_path / "missing"])
     assert [path.name for path in found] == ["NotoSansCJK-Regular.ttc", "DejaVuSans.ttf"]
+
+
+def test_folders_do_without_a_home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account without a home folder, as in some containers, still has the system's fonts."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path / ".fonts" in folders()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert pathlib.Path("/usr/share/fonts") in folders()
+    assert all(place.name != ".fonts" for place in folders())
 
 
 @pytest.mark.parametrize("prompt", ["", " \n\t", "\u202e\ufeff"])

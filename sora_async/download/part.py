@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -20,11 +21,23 @@ if sys.platform == "win32":  # pragma: no cover - the other half is what runs el
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _sync_folder(folder: Path) -> None:
+        """Windows has no way to."""
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _sync_folder(folder: Path) -> None:
+        # The file is whole and in place by now, and some network file systems cannot sync a folder.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -114,12 +127,11 @@ class Part:
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Append the chunks; what fits before the disk refuses stays and counts."""
-        for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                written = os.write(self._fd, rest)
-                self.size += written
-                rest = rest[written:]
+        rest = memoryview(b"".join(chunks))
+        while rest:
+            written = os.write(self._fd, rest)
+            self.size += written
+            rest = rest[written:]
 
     def check(self) -> str | None:
         """What is wrong with the video on disk, None if it is whole."""
@@ -133,12 +145,7 @@ class Part:
             self.close()
         self._path.replace(self.target)
         self._note.unlink(missing_ok=True)
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        _sync_folder(self.target.parent)
 
     def close(self) -> None:
         """Let go of the file and its lock; without a commit it stays for a later try."""

@@ -1,4 +1,4 @@
-"""From the link of a result to a whole file, or to nothing."""
+"""The session that files come through, and the patience with which they are fetched."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from sora_async.addresses import is_public, parse_link, show_link
+from sora_async.addresses import is_public
+from sora_async.download.links import parse_link, show_link
+from sora_async.download.part import Disk, Part
+from sora_async.download.transfer import DownloadPolicy, OnProgress, Transfer, TroubleError
 from sora_async.errors import DownloadError, UnsafeURLError
-from sora_async.part import Disk, Part
-from sora_async.transfer import DownloadPolicy, OnProgress, Transfer, TroubleError
 
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType
-
-__all__ = ["DownloadPolicy", "Downloader", "OnProgress", "OnRetry"]
 
 OnRetry = Callable[[str, float], None]
 """Is told what went wrong and the seconds until the next try."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from sora_async.addresses import parse_link, show_link
+from sora_async.download.links import parse_link, show_link
+from sora_async.download.part import Disk, Part
+from sora_async.download.ranges import ask_range, read_content_range, read_etag, read_retry_after
 from sora_async.errors import DownloadError
-from sora_async.part import Disk, Part
-from sora_async.ranges import ask_range, read_content_range, read_etag, read_retry_after
 
 if TYPE_CHECKING:
     from yarl import URL

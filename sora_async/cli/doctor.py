@@ -1,0 +1,146 @@
+"""What may be wrong with the key, the base URL, the network, the clock or a proxy. Creates nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import secrets
+from collections.abc import Iterator
+
+from sora_async import (
+    APIError,
+    AuthenticationError,
+    Client,
+    DecodeError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    QuotaError,
+    RateLimitError,
+    Retry,
+    ServerError,
+    SoraError,
+    Timeouts,
+    __version__,
+)
+from sora_async.cli.findings import Finding
+from sora_async.cli.network import check_network
+from sora_async.cli.reporting import Output
+from sora_async.cli.wording import Result
+
+_EXTRAS = {"cli": ("typer", "rich"), "sandbox": ("av", "PIL")}
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_ONCE = Retry(tries=1)
+_LIMITS = Timeouts(query=30.0)
+
+
+def examine(base_url: str | None, *, is_json: bool) -> int:
+    """Check one thing after the other, and say each finding as it comes.
+
+    Args:
+        base_url: the relay's address; None takes SORA_BASE_URL, or the library's default.
+        is_json: whether stdout is for programs.
+
+    Returns:
+        The exit code: 0 if there is no problem, else 1.
+    """
+    output = Output(is_json=is_json)
+    counts = {"ok": 0, "warning": 0, "problem": 0}
+    for finding in _check_all(base_url):
+        counts[finding.level] += 1
+        output.fact(finding.facts(), finding.line())
+    problems, warnings = counts["problem"], counts["warning"]
+    output.done(
+        Result(
+            facts={"problems": problems, "warnings": warnings},
+            text="",
+            note="No problem found" if not problems else "What stands as a problem above keeps the client from working",
+        )
+    )
+    return 1 if problems else 0
+
+
+def _check_all(base_url: str | None) -> Iterator[Finding]:
+    yield _check_versions()
+    key = os.environ.get("SORA_API_KEY", "")
+    key_finding = _check_key(key)
+    yield key_finding
+    # Without a usable key the rest is checked all the same: the key in use then is none.
+    has_key = key_finding.level != "problem"
+    try:
+        client = Client(key if has_key else "none", base_url, retry=_ONCE, timeouts=_LIMITS)
+    except ValueError as error:
+        yield Finding(check="base url", level="problem", text=str(error), advice="correct --base-url or SORA_BASE_URL")
+        return
+    source = "from --base-url" if base_url else "from SORA_BASE_URL" if os.environ.get("SORA_BASE_URL") else "by default"
+    yield Finding(check="base url", text=f"{client.base_url} ({source})")
+    yield _check_proxies()
+    is_reachable = True
+    for finding in check_network(client.base_url):
+        is_reachable = is_reachable and finding.level != "problem"
+        yield finding
+    if is_reachable and has_key:
+        yield asyncio.run(_check_access(client))
+
+
+def _check_versions() -> Finding:
+    parts = [
+        f"Python {platform.python_version()}",
+        f"sora_async {__version__}",
+        f"aiohttp {importlib.metadata.version('aiohttp')}",
+    ]
+    for extra, modules in _EXTRAS.items():
+        is_there = all(importlib.util.find_spec(module) for module in modules)
+        parts.append(f"extra {extra}: {'yes' if is_there else 'no'}")
+    return Finding(check="versions", text=", ".join(parts))
+
+
+def _check_key(key: str) -> Finding:
+    if not key.strip():
+        advice = "export your relay's key, or preview without one with --sandbox"
+        return Finding(check="key", level="problem", text="SORA_API_KEY is not set", advice=advice)
+    try:
+        Client(key)
+    except ValueError as error:
+        return Finding(check="key", level="problem", text=f"SORA_API_KEY is not usable: {error}")
+    if key.strip()[0] in "\"'" or key.strip()[-1] in "\"'":
+        advice = "remove them"
+        return Finding(check="key", level="warning", text="SORA_API_KEY has quotation marks in it", advice=advice)
+    return Finding(check="key", text="SORA_API_KEY is set (it is never shown)")
+
+
+def _check_proxies() -> Finding:
+    names = [name for name in (*_PROXIES, *map(str.lower, _PROXIES)) if os.environ.get(name)]
+    if not names:
+        return Finding(check="proxy", text="no proxy variable is set, and none would be used")
+    return Finding(
+        check="proxy",
+        level="warning",
+        text=f"{', '.join(names)} is set, but this client connects directly",
+        advice="if you need the proxy, lend the Client an aiohttp session made with trust_env=True or proxy=...",
+    )
+
+
+async def _check_access(client: Client) -> Finding:
+    """Ask for a task that cannot be there: the kind of refusal tells whether the key is good."""
+    async with client:
+        try:
+            await client.query(f"doctor-{secrets.token_hex(8)}")
+        except SoraError as error:
+            return judge_access(error)
+    return judge_access(None)
+
+
+def judge_access(error: SoraError | None) -> Finding:
+    """Judge the key by the answer to a query of an id that does not exist.
+
+    Args:
+        error: what the query raised, None if the relay showed a task.
+    """
+    known = next((entry for entry in _ACCESS if isinstance(error, entry[0])), None)
+    if error is None or (isinstance(error, NotFoundError) and "check the base URL" not in error.message):
+        return Finding(check="access", text="the relay answers, and accepts the key")
+    ...

@@ -1,0 +1,141 @@
+"""One run of a command: a client, the signals, and exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import FrameType
+from typing import TypeVar
+
+import typer
+
+from sora_async import Client, Event, Growing, Submitted
+from sora_async.cli.failures import Job, explain
+from sora_async.cli.reporting import Output
+from sora_async.cli.wording import Result, clean
+
+T = TypeVar("T")
+
+# A preview is done in seconds, and its relay is this process.
+_SANDBOX_PACING = Growing(first=0.3, factor=1.2, limit=1.0)
+
+
+Work = Callable[[Client], Awaitable[Result]]
+"""What to do with a client."""
+
+
+def run(job: Job, plan: Callable[[], Work], *, doing: str, is_json: bool) -> None:
+    """Run one command to its end.
+
+    Args:
+        job: what it is about.
+        plan: checks all that was given and answers what to do; its ValueError ends the run before anything is started.
+        doing: what is shown until there is more to tell.
+        is_json: whether stdout is for programs.
+
+    Raises:
+        typer.Exit: it did not end well; why is said.
+    """
+    output = Output(is_json=is_json)
+    signals = _Signals(lambda: _say_draining(job, output))
+    try:
+        with _logging_to(output):
+            work = plan()
+            output.working(doing)
+            result = asyncio.run(signals.guard(_work(job, work, output)))
+        output.done(result)
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # every end has its sentence and its code
+        failure = explain(error, job, signals.number)
+        output.failed(failure)
+        raise typer.Exit(failure.exit_code) from None
+    finally:
+        output.close()
+
+
+async def _work(job: Job, work: Work, output: Output) -> Result:
+    def heard(event: Event) -> None:
+        if isinstance(event, Submitted):
+            job.task_id = event.task.id
+        output.heard(event)
+
+    async with _open_client(job, heard) as client:
+        return await work(client)
+
+
+@contextlib.asynccontextmanager
+async def _open_client(job: Job, heard: Callable[[Event], None]) -> AsyncIterator[Client]:
+    if not job.is_sandbox:
+        if not os.environ.get("SORA_API_KEY", "").strip():
+            raise ValueError("SORA_API_KEY is not set: export your relay's key, or preview without one with --sandbox")
+        async with Client(base_url=job.base_url, on_event=heard) as client:
+            yield client
+        return
+    from sora_async.sandbox import Sandbox  # noqa: PLC0415 it is a server, and most runs need none
+
+    async with (
+        Sandbox() as sandbox,
+        Client("sandbox", sandbox.url, pacing=_SANDBOX_PACING, on_event=heard) as client,
+    ):
+        yield client
+
+
+def _say_draining(job: Job, output: Output) -> None:
+    if job.is_buying and job.task_id is None:
+        output.note("Stopping as soon as the id of the create under way is home; Ctrl-C again stops at once")
+
+
+class _Signals:
+    """Turns the first SIGINT or SIGTERM into a cancelled run, and the second into its immediate end."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self.number: int | None = None
+        self._told = told
+        self._cancel: Callable[[], object] = lambda: None
+
+    async def guard(self, work: Awaitable[T]) -> T:
+        """Do the work while the signals are caught."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 a coroutine that runs has one
+
+        def cancel() -> None:
+            task.cancel()
+            self._told()
+
+        self._cancel = lambda: loop.call_soon_threadsafe(cancel)
+        before = {number: signal.signal(number, self._caught) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return await work
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _caught(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None:
+            raise KeyboardInterrupt
+        self.number = number
+        self._cancel()
+
+
+@contextlib.contextmanager
+def _logging_to(output: Output) -> Iterator[None]:
+    """Show the library's warnings as notes, instead of what Python does where nobody has set up logging."""
+    handler = _Notes(output)
+    logger = logging.getLogger("sora_async")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.note(clean(record.getMessage()))

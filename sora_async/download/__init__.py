@@ -1,0 +1,6 @@
+"""From the link of a result to a whole file, or to nothing."""
+
+from sora_async.download.downloader import Downloader, OnRetry
+from sora_async.download.transfer import DownloadPolicy, OnProgress
+
+__all__ = ["DownloadPolicy", "Downloader", "OnProgress", "OnRetry"]

@@ -1,0 +1,37 @@
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sora_async.naming import file_name
+
+IDS = st.text(st.characters(codec=None), max_size=200)
+
+
+@settings(deadline=None, derandomize=True)
+@given(IDS)
+def test_file_name_of_any_id_is_legal(task_id):
+    """Every id, lone surrogates included, gives a name that all file systems take."""
+    assert re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?-[0-9a-f]{16}\.mp4", file_name(task_id))
+
+
+@settings(deadline=None, derandomize=True)
+@given(IDS, IDS)
+def test_file_name_of_two_ids_differs(one, other):
+    """Names are equal exactly where the ids are, also when letter case does not count."""
+    assert (file_name(one).casefold() == file_name(other).casefold()) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "slug"),
+    [("sora-2:task_01KABC", "sora-2-task-01kabc"), ("../../etc/passwd", "etc-passwd"), ("猫", "task"), ("CON", "con")],
+)
+def test_file_name_keeps_what_is_readable(task_id, slug):
+    """The readable part shows the id as far as it can."""
+    assert file_name(task_id)[:-21] == slug
+
+
+def test_file_name_of_another_kind_ends_as_asked():
+    """The suffix is the caller's."""
+    assert file_name("grok:1", ".webm").endswith(".webm")
