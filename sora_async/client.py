@@ -52,8 +52,8 @@ class Client:
         api_key: the relay's key; None reads SORA_API_KEY.
         base_url: the relay's address, with or without `/v1` or the whole path of a call; None reads SORA_BASE_URL,
             then takes https://api.chainhub.tech. Plain http is for this machine and private networks only.
-        session: an aiohttp session of your own, for proxies and the like; it is not closed here. Unless it carries
-            a `sora_async.session.ProofTrace`, a create that fails on it is uncertain more often.
+        session: an aiohttp session of your own, for proxies and the like; it is not closed here. Unless
+            its connector is a `sora_async.session.ProofConnector`, a create that fails on it is uncertain more often.
         pacing: when to poll; None is Growing(): after 5 s, growing to 20 s, sooner when progress nears its end.
         retry: how calls that may be repeated are repeated; None is Retry().
         timeouts: limits of the phases of a call; None is Timeouts().

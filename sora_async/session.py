@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
@@ -14,6 +14,10 @@ from sora_async.errors import RequestTimeoutError, TransportError
 from sora_async.wire.reading import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
+    from aiohttp import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
     from sora_async.wire.request import Call
 
 # Servers close idle connections after 5 s; a create that meets that moment would end uncertain.
@@ -76,24 +80,25 @@ class Attempt:
         self.sent = False
 
 
-class ProofTrace(aiohttp.TraceConfig):
-    """Marks the attempt before its first byte leaves; a session that carries none of these proves nothing.
+_attempt: ContextVar[Attempt | None] = ContextVar("_attempt", default=None)
 
-    Give one to a session of your own (`aiohttp.ClientSession(trace_configs=[ProofTrace()])`) before you lend it.
+
+class ProofConnector(aiohttp.TCPConnector):
+    """Proves what was not sent: a request is written only to a connection that this has handed out.
+
+    The proof is positive. Were this ever bypassed, a failed create would count as uncertain, not as unsent. Give
+    one to a session of your own before you lend it: `aiohttp.ClientSession(connector=ProofConnector())`.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.on_request_headers_sent.append(_mark_sent)
-
-
-async def _mark_sent(
-    session: aiohttp.ClientSession,  # noqa: ARG001 aiohttp's signature
-    context: SimpleNamespace,
-    params: aiohttp.TraceRequestHeadersSentParams,  # noqa: ARG001 aiohttp's signature
-) -> None:
-    if isinstance(context.trace_request_ctx, Attempt):
-        context.trace_request_ctx.sent = True
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        """Hand out a connection; while it is not handed out, nothing has left."""
+        attempt = _attempt.get()
+        if attempt is None:
+            return await super().connect(req, traces, timeout)
+        attempt.sent = False
+        connection = await super().connect(req, traces, timeout)
+        attempt.sent = True
+        return connection
 
 
 @attrs.frozen(kw_only=True)
@@ -125,10 +130,10 @@ class Session:
         self, base: str, key: ApiKey, *, timeouts: Timeouts, borrowed: aiohttp.ClientSession | None = None
     ) -> None:
         self._base = base
-        self._key = key
         self._borrowed = borrowed
         self._own: dict[str, aiohttp.ClientSession] = {}
-        self._traced = borrowed is not None and any(isinstance(trace, ProofTrace) for trace in borrowed.trace_configs)
+        self._headers = {hdrs.ACCEPT: "application/json", **key.header}
+        self._json_headers = {**self._headers, hdrs.CONTENT_TYPE: "application/json"}
         connect = timeouts.connect
         self._limits = {
             "create": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.create),
@@ -149,24 +154,20 @@ class Session:
         if attempt is None:
             attempt = Attempt()
         session = self._session(call)
-        # Without a trace it may have left at any time from now on.
-        attempt.sent = not (self._traced or (self._borrowed is None and call.operation != "query"))
-        headers = {hdrs.ACCEPT: "application/json", **self._key.header}
-        if call.body is not None:
-            headers[hdrs.CONTENT_TYPE] = "application/json"
+        attempt.sent = True  # until the connector proves that it is not
+        proof = _attempt.set(attempt)
         try:
             async with session.request(
                 call.method,
                 self._base + call.path,
-                params=call.params,
+                params=call.params or None,
                 data=call.body,
-                headers=headers,
+                headers=self._headers if call.body is None else self._json_headers,
                 allow_redirects=False,
                 timeout=self._limits["query" if call.operation == "query" else "create"],
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
                 max_headers=MAX_HEADERS,
-                trace_request_ctx=attempt,
             ) as response:
                 body, cut = await _read_body(response)
                 return Reply(
@@ -176,6 +177,8 @@ class Session:
             if _is_refused(error):
                 attempt.sent = False
             raise explain(error, sent=attempt.sent) from None
+        finally:
+            _attempt.reset(proof)
 
     async def close(self) -> None:
         """Close the own sessions; a borrowed one stays open."""
@@ -192,10 +195,7 @@ class Session:
         session = self._own.get(name)
         if session is None:
             session = self._own[name] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # A query costs nothing, so it needs no proof, and tracing it would cost a tenth of its CPU.
-                trace_configs=[ProofTrace()] if name == "create" else None,
+                connector=ProofConnector(keepalive_timeout=KEEPALIVE_S), cookie_jar=aiohttp.DummyCookieJar()
             )
         return session
 

@@ -13,7 +13,7 @@ from aiohttp import client_exceptions
 from raw_server import CLOSE, RESET, STALL, closed_port, http, raw_server
 
 from sora_async import RequestTimeoutError, Timeouts, TransportError
-from sora_async.session import ApiKey, Attempt, ProofTrace, Session, explain
+from sora_async.session import ApiKey, Attempt, ProofConnector, Session, explain
 from sora_async.wire.reading import MAX_BODY_BYTES
 from sora_async.wire.request import Call, build_query
 
@@ -186,7 +186,7 @@ async def test_borrowed_session_that_is_closed_is_misuse() -> None:
         await session_to("http://127.0.0.1:9", borrowed=own).send(CREATE)
 
 
-async def test_borrowed_session_without_trace_proves_only_a_refusal() -> None:
+async def test_borrowed_session_without_proof_proves_only_a_refusal() -> None:
     """Any other failure may have happened after the request left."""
     async with aiohttp.ClientSession() as own, raw_server(CLOSE) as server:
         with pytest.raises(TransportError) as refused:
@@ -198,9 +198,9 @@ async def test_borrowed_session_without_trace_proves_only_a_refusal() -> None:
     assert (refused.value.sent, dropped.value.sent, unresolved.value.sent) == (False, True, True)
 
 
-async def test_borrowed_session_with_trace_proves_as_an_own_one() -> None:
-    """With the trace, a name that does not resolve is known to have sent nothing."""
-    async with aiohttp.ClientSession(trace_configs=[ProofTrace()]) as own:
+async def test_borrowed_session_with_proof_proves_as_an_own_one() -> None:
+    """With our connector, a name that does not resolve is known to have sent nothing."""
+    async with aiohttp.ClientSession(connector=ProofConnector()) as own:
         with pytest.raises(TransportError, match="cannot be resolved") as caught:
             await session_to("http://sora-async.invalid", borrowed=own).send(CREATE)
         async with raw_server(http(200)) as server, own.get(server.url) as response:
