@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from sora_async.delivery import Delivery
 from sora_async.errors import SoraError
@@ -98,6 +98,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self._base}{', closed' if self._closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client cannot be pickled: make a new one where it is needed")
 
     @property
     def base_url(self) -> str:

@@ -205,7 +205,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> tuple[bytes, str | Non
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_BODY_BYTES:

@@ -1,6 +1,7 @@
 """What happens on the disk: locks, refusals, cancels and kills."""
 
 import asyncio
+import contextlib
 import os
 import stat
 import sys
@@ -128,7 +129,6 @@ async def test_disk_target_that_is_a_folder_is_misuse(tmp_path):
             await fetcher.fetch("http://127.0.0.1:1/", tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links cannot be told from files when opened here")
 @pytest.mark.parametrize("name", [".cat.mp4.part", ".cat.mp4.part.json"])
 async def test_disk_links_are_not_followed(tmp_path, name):
     """A link in the place of the part, or of its note, leads nowhere."""
@@ -136,10 +136,9 @@ async def test_disk_links_are_not_followed(tmp_path, name):
     victim.write_bytes(b"precious")
     (tmp_path / name).symlink_to(victim)
     async with serving(Files(VIDEO)) as server, downloader(ONCE) as fetcher:
-        try:
+        with contextlib.suppress(DownloadError):
             await fetcher.fetch(server.url, tmp_path / "cat.mp4")
-        except DownloadError:
-            assert name.endswith(".part")
+    assert (tmp_path / "cat.mp4").exists() == name.endswith(".json")
     assert victim.read_bytes() == b"precious"
 
 

@@ -14,9 +14,9 @@ OTHER = tiny_mp4(5000, b"w")
 PATIENT = DownloadPolicy(delays_s=(0.0, 0.0), min_rate=0.0)
 
 
-async def resume(tmp_path, *answers, policy=PATIENT):
+async def resume(tmp_path, *answers, policy=PATIENT, told=None):
     async with serving(*answers) as server, downloader(policy) as fetcher:
-        path = await fetcher.fetch(f"{server.url}/v.mp4", tmp_path / "cat.mp4")
+        path = await fetcher.fetch(f"{server.url}/v.mp4", tmp_path / "cat.mp4", on_retry=told)
         return path.read_bytes(), server.ranges
 
 
@@ -103,9 +103,12 @@ async def test_resume_of_another_range_starts_anew(tmp_path, headers):
 
 async def test_resume_that_brings_too_much_starts_anew(tmp_path):
     """More bytes than the file is long are no part of it."""
+    told = []
     await break_off(tmp_path)
     wrong = Answer(VIDEO, 206, {"Content-Range": f"bytes 2000-{len(VIDEO) - 1}/{len(VIDEO)}"})
-    assert await resume(tmp_path, wrong, Files(VIDEO)) == (VIDEO, ["bytes=2000-", None])
+    got = await resume(tmp_path, wrong, Files(VIDEO), told=lambda reason, _: told.append(reason))
+    assert got == (VIDEO, ["bytes=2000-", None])
+    assert told == ["more came than its server had announced"]
 
 
 async def test_resume_that_brings_a_piece_goes_on(tmp_path):

@@ -29,7 +29,7 @@ MAX_RETRY_AFTER_S = 300.0
 
 _SECONDS = re.compile(r"\s*([+-]?[0-9]{1,100}(?:\.[0-9]{0,100})?)\s*", re.ASCII)
 _MAX_DATE_LENGTH = 64
-# An HTTP status of these kinds proves nothing; a code, type or text that led to one of the classes does.
+# None of them comes from a status that proves nothing: where they stand beside one, a code, type or text said so.
 _REFUSALS = (
     AuthenticationError,
     PermissionDeniedError,
@@ -69,6 +69,8 @@ def read_answer(status: int, body: bytes, retry_after: float | None = None) -> A
 
 def _is_failure(body: Any) -> bool:
     if not isinstance(body, dict):
+        return False
+    if not (body.get("code") or body.get("error") or body.get("detail")) and body.get("success") is not False:
         return False
     levels = find_levels(body)
     has_refusal = not is_success_code(body.get("code")) or body.get("success") is False
@@ -110,7 +112,7 @@ def proves_refused(error: APIError) -> bool:
     """Whether this answer to a create proves that the request was not taken.
 
     True for a 3xx, for a 4xx other than 408, 409 and 425, and for any status whose code, type or text is a known
-    refusal: only those lead to the classes of refusals, where the status itself proves nothing.
+    refusal, since only that makes one of the refusals' classes out of a status that proves nothing.
     """
     has_refusing_status = 300 <= error.status < 500 and error.status not in _UNPROVEN_STATUSES
     return has_refusing_status or isinstance(error, _REFUSALS)
@@ -118,7 +120,7 @@ def proves_refused(error: APIError) -> bool:
 
 def may_repeat_create(error: APIError) -> bool:
     """Whether a create may be sent again, slowly, after this answer: it was not taken, and that may change."""
-    return isinstance(error, RateLimitError | OverloadedError) and proves_refused(error)
+    return isinstance(error, RateLimitError | OverloadedError)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
