@@ -1,4 +1,4 @@
-"""What all tests share: no key of the developer's own reaches them."""
+"""What all tests share: no key and no proxy of the machine's own reaches them."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SORA_API_KEY", "SORA_BASE_URL"):
+    for name in ("SORA_API_KEY", "SORA_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

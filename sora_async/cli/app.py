@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_async import Client, __version__
+from sora_async import __version__
 from sora_async.cli import options as given
 from sora_async.cli import verbs
 from sora_async.cli.failures import Job
@@ -32,7 +32,7 @@ def run_app() -> None:
     app(prog_name="sora-async")
 
 
-def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 typer's signature
+def _show_version(is_wanted: bool) -> None:
     if is_wanted:
         typer.echo(f"sora-async {__version__}")
         raise typer.Exit
@@ -40,7 +40,7 @@ def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 typer's signature
 
 @app.callback()
 def _main(
-    version: Annotated[  # noqa: ARG001 its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -50,6 +50,7 @@ def _main(
 @app.command()
 def generate(
     prompt: given.Prompt,
+    *,
     image: given.Image = None,
     model: given.Model = DEFAULTS.model,
     orientation: given.Orientation = DEFAULTS.orientation,
@@ -96,6 +97,7 @@ def generate(
 @app.command()
 def create(
     prompt: given.Prompt,
+    *,
     image: given.Image = None,
     model: given.Model = DEFAULTS.model,
     orientation: given.Orientation = DEFAULTS.orientation,
@@ -144,6 +146,7 @@ def status(task_id: given.TaskId, base_url: given.BaseUrl = None, as_json: given
 @app.command()
 def wait(
     task_id: given.TaskId,
+    *,
     timeout: given.Timeout = DEFAULT_TIMEOUT_S,
     base_url: given.BaseUrl = None,
     as_json: given.AsJson = False,
@@ -161,6 +164,7 @@ def wait(
 @app.command()
 def download(
     task_id: given.TaskId,
+    *,
     output: given.OutputFile = None,
     force: given.Force = False,
     timeout: given.Timeout = DEFAULT_TIMEOUT_S,
@@ -186,7 +190,7 @@ def character(
     base_url: given.BaseUrl = None,
     as_json: given.AsJson = False,
 ) -> None:
-    """Make a character from 1 to 3 seconds of a video, to be named in prompts."""
+    """Make a character from a stretch of a video."""
     job = Job(verb="character", base_url=base_url)
     run(
         job,
@@ -198,7 +202,7 @@ def character(
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
-    """Run a relay on this machine that costs nothing; --help shows its options."""
+    """Run a relay on this machine that costs nothing."""
     from sora_async.sandbox import serve  # noqa: PLC0415 it is a server, and most runs need none
 
     raise typer.Exit(serve(context.args))
@@ -206,7 +210,7 @@ def sandbox(context: typer.Context) -> None:
 
 @app.command()
 def doctor(base_url: given.BaseUrl = None, as_json: given.AsJson = False) -> None:
-    """Tell what is wrong with the key, the base URL, the network, the clock or a proxy. Creates nothing."""
+    """Tell what keeps this from working; creates nothing."""
     from sora_async.cli.doctor import examine  # noqa: PLC0415 most runs need none
 
     raise typer.Exit(examine(base_url, is_json=as_json))

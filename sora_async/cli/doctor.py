@@ -9,6 +9,7 @@ import os
 import platform
 import secrets
 from collections.abc import Iterator
+from typing import Literal
 
 from sora_async import (
     APIError,
@@ -26,13 +27,25 @@ from sora_async import (
     Timeouts,
     __version__,
 )
+from sora_async.cli.failures import Job
 from sora_async.cli.findings import Finding
 from sora_async.cli.network import check_network
 from sora_async.cli.reporting import Output
+from sora_async.cli.running import one_end
 from sora_async.cli.wording import Result
 
 _EXTRAS = {"cli": ("typer", "rich"), "sandbox": ("av", "PIL")}
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+# What the answer to a query of a made-up id means. The first match speaks.
+_MEANINGS: tuple[tuple[tuple[type[SoraError], ...], Literal["warning", "problem"], str, str], ...] = (
+    ((AuthenticationError,), "problem", "the relay does not accept the key", "copy it again from the relay's console"),
+    ((NotFoundError, DecodeError), "problem", "this is not the API", "correct --base-url or SORA_BASE_URL"),
+    ((PermissionDeniedError,), "problem", "the key may not do this", "ask the relay what this key may use"),
+    ((QuotaError,), "warning", "the account is out of money", "top it up at the relay"),
+    ((RateLimitError, OverloadedError, ServerError), "warning", "the relay is in trouble", "try again later"),
+    ((APIError,), "warning", "the relay's answer says nothing about the key", "create something cheap to be sure"),
+    ((SoraError,), "problem", "the relay does not answer", "check the network and the base URL"),
+)
 _ONCE = Retry(tries=1)
 _LIMITS = Timeouts(query=30.0)
 
@@ -49,18 +62,14 @@ def examine(base_url: str | None, *, is_json: bool) -> int:
     """
     output = Output(is_json=is_json)
     counts = {"ok": 0, "warning": 0, "problem": 0}
-    for finding in _check_all(base_url):
-        counts[finding.level] += 1
-        output.fact(finding.facts(), finding.line())
-    problems, warnings = counts["problem"], counts["warning"]
-    output.done(
-        Result(
-            facts={"problems": problems, "warnings": warnings},
-            text="",
-            note="No problem found" if not problems else "What stands as a problem above keeps the client from working",
-        )
-    )
-    return 1 if problems else 0
+    with one_end(Job(verb="doctor"), output):
+        for finding in _check_all(base_url):
+            counts[finding.level] += 1
+            output.fact(finding.facts(), finding.line())
+        count = counts["problem"]
+        note = f"{count} {'problem' if count == 1 else 'problems'} found" if count else "No problem found"
+        output.done(Result(facts={"problems": count, "warnings": counts["warning"]}, text="", note=note))
+    return 1 if count else 0
 
 
 def _check_all(base_url: str | None) -> Iterator[Finding]:
@@ -75,7 +84,9 @@ def _check_all(base_url: str | None) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding(check="base url", level="problem", text=str(error), advice="correct --base-url or SORA_BASE_URL")
         return
-    source = "from --base-url" if base_url else "from SORA_BASE_URL" if os.environ.get("SORA_BASE_URL") else "by default"
+    source = (
+        "from --base-url" if base_url else "from SORA_BASE_URL" if os.environ.get("SORA_BASE_URL") else "by default"
+    )
     yield Finding(check="base url", text=f"{client.base_url} ({source})")
     yield _check_proxies()
     is_reachable = True
@@ -140,7 +151,10 @@ def judge_access(error: SoraError | None) -> Finding:
     Args:
         error: what the query raised, None if the relay showed a task.
     """
-    known = next((entry for entry in _ACCESS if isinstance(error, entry[0])), None)
-    if error is None or (isinstance(error, NotFoundError) and "check the base URL" not in error.message):
-        return Finding(check="access", text="the relay answers, and accepts the key")
-    ...
+    is_lost = isinstance(error, NotFoundError) and "check the base URL" in error.message
+    if error is None or (isinstance(error, NotFoundError) and not is_lost):
+        return Finding(check="access", text="the relay answers and accepts the key")
+    for kinds, level, meaning, advice in _MEANINGS:
+        if isinstance(error, kinds):
+            return Finding(check="access", level=level, text=f"{meaning}: {error}", advice=advice)
+    raise AssertionError("every error has its meaning")

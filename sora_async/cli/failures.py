@@ -14,8 +14,6 @@ from sora_async import (
     AuthenticationError,
     ContentRejectedError,
     DecodeError,
-    DownloadError,
-    MissingVideoError,
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
@@ -45,18 +43,20 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (WaitTimeoutError, DEADLINE),
     (SubmissionUncertainError, UNCERTAIN),
 )
+_UNBOUGHT = "nothing was bought"
 # What to do next where no task can be gone on with. The first match speaks.
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
+    (UnsafeURLError, "`sora-async status` shows the address, should you trust it"),
     (AuthenticationError, "check SORA_API_KEY; `sora-async doctor` tells more"),
     (PermissionDeniedError, "choose another --model, or ask the relay what this key may use"),
     (QuotaError, "top up the account at the relay"),
     (ContentRejectedError, "change the prompt or the picture"),
     (NotFoundError, "check the id and the base URL; `sora-async doctor` tells more"),
-    (RateLimitError, "nothing was bought, so run it again later"),
-    (OverloadedError, "nothing was bought, so run it again later, or choose another --model"),
-    (ServerError, "nothing was bought, so run it again later"),
-    (APIError, "nothing was bought, so correct it and run it again"),
-    (TransportError, "nothing was bought; `sora-async doctor` tells what is wrong"),
+    (RateLimitError, f"{_UNBOUGHT}, so run it again later"),
+    (OverloadedError, f"{_UNBOUGHT}, so run it again later, or choose another --model"),
+    (ServerError, f"{_UNBOUGHT}, so run it again later"),
+    (APIError, f"{_UNBOUGHT}, so correct it and run it again"),
+    (TransportError, f"{_UNBOUGHT}; `sora-async doctor` tells what is wrong"),
     (DecodeError, "check the base URL; `sora-async doctor` tells more"),
 )
 
@@ -79,6 +79,13 @@ class Job:
     """`--force` as given."""
     is_buying: bool = False
     """Whether a POST that may cost money was begun."""
+    idle_until: float = 0.0
+    """The time on the monotonic clock up to which none is under way, as all before were proven not to be taken."""
+
+    @property
+    def has_bought(self) -> bool:
+        """Whether this run has created a task."""
+        return self.is_buying and self.task_id is not None
 
     def command(self) -> str | None:
         """The command that goes on with the task, None if none can."""
@@ -137,49 +144,48 @@ def explain(error: BaseException, job: Job, signal_number: int | None = None) ->
         return _explain_signal(job, INTERRUPTED if signal_number is None else 128 + signal_number)
     if isinstance(error, SoraError):
         return _explain_ours(error, job)
-    is_misuse = isinstance(error, ValueError) and job.task_id is None
-    if is_misuse or isinstance(error, RuntimeError | OSError):
-        text = clean(str(error))
-    else:
-        text = f"unexpected {type(error).__name__}: {clean(str(error))}; please report it"
+    # A ValueError is about what was given, unless this run has bought something with it already.
+    is_misuse = isinstance(error, ValueError) and not job.has_bought
+    text = clean(str(error))
+    if not (is_misuse or isinstance(error, RuntimeError | OSError)):
+        text = f"unexpected {type(error).__name__}: {text}; please report it"
     return Failure(
         error=type(error).__name__,
-        message=_with_command(text, job),
+        message=text if is_misuse else _with_command(text, job),
         exit_code=USAGE if is_misuse else ERROR,
         task_id=job.task_id,
-        billed="yes" if job.task_id else "no",
-        command=job.command(),
+        billed="yes" if job.has_bought else "no",
+        command=None if is_misuse else job.command(),
     )
 
 
 def _explain_ours(error: SoraError, job: Job) -> Failure:
     text = clean(str(error))
-    command = None
-    if isinstance(error, SubmissionUncertainError):
-        pass  # its own text says where to look, and that nothing goes on by itself
+    if isinstance(error, WaitTimeoutError):
+        seen = f"last seen as {clean(error.last.status, 30)!r}" if error.last else "and no poll succeeded"
+        text = f"Task {clean(str(error.task_id))} is not finished at the deadline, {seen}"
     elif isinstance(error, TaskFailedError):
         text = f"{text}; another try is another purchase"
-    elif error.task_id is None:
-        text = f"{text}; {_advise(error)}"
-    elif isinstance(error, NotFoundError | AuthenticationError | PermissionDeniedError | UnsafeURLError):
-        command = job.command()
-        text = _with_command(f"{text}; {_advise(error)}", job)
-    else:
-        command = job.command()
-        text = _with_command(text, job)
+    elif (advice := _advise(error)) is not None:
+        text = f"{text}; {advice}"
+    # What ended for good is not gone on with, nor what may never have begun.
+    can_go_on = error.task_id is not None and not isinstance(error, TaskFailedError | NotFoundError | UnsafeURLError)
     return Failure(
         error=type(error).__name__,
-        message=text,
+        message=_with_command(text, job) if can_go_on else text,
         exit_code=next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ERROR),
         task_id=error.task_id,
         retryable=error.retryable,
         billed=error.billed,
-        command=command,
+        command=job.command() if can_go_on else None,
     )
 
 
-def _advise(error: SoraError) -> str:
-    return next(text for kind, text in _ADVICE if isinstance(error, kind))
+def _advise(error: SoraError) -> str | None:
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+    if advice is not None and error.task_id is not None and advice.startswith(_UNBOUGHT):
+        return None
+    return advice
 
 
 def _with_command(text: str, job: Job) -> str:
@@ -190,22 +196,22 @@ def _with_command(text: str, job: Job) -> str:
 
 
 def _explain_signal(job: Job, exit_code: int) -> Failure:
+    is_lost = job.is_buying and job.task_id is None and not job.is_sandbox
     if job.task_id is not None and not job.is_sandbox:
         text = _with_command(f"Interrupted, but task {clean(job.task_id)} goes on at the relay", job)
-    elif job.is_buying and not job.is_sandbox:
+    elif is_lost:
         text = (
-            "Interrupted before an id came: the create may have been accepted and billed, so look at the relay's "
+            "Interrupted before an id came: what was sent may have been accepted and billed, so look at the relay's "
             "console before you repeat it"
         )
     else:
-        text = "Interrupted; nothing was bought"
-    has_bought = "unknown" if job.task_id is None else "yes"
+        text = f"Interrupted; {_UNBOUGHT}"
     return Failure(
         error="Interrupted",
         message=text,
         exit_code=exit_code,
         task_id=job.task_id,
-        retryable=job.task_id is not None and not job.is_sandbox,
-        billed=has_bought if job.is_buying else "no",
+        retryable=job.command() is not None,
+        billed="unknown" if is_lost else "yes" if job.has_bought else "no",
         command=job.command(),
     )

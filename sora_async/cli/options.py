@@ -30,34 +30,46 @@ def _words(*words: str) -> Any:
     return complete
 
 
-Prompt = Annotated[str, typer.Argument(help="What to show, in any language.", show_default=False)]
-TaskId = Annotated[str, typer.Argument(help="The id that create printed.", show_default=False, metavar="ID")]
+Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What to show, in any language.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id that create printed.")]
 Image = Annotated[
     list[str] | None,
-    typer.Option("--image", help="A picture to start from: a file, an http(s) URL or a data: URI. Repeatable."),
+    typer.Option(
+        "--image",
+        metavar="FILE|URL",
+        help="A picture to start from: a file, an http(s) URL or a data: URI. Repeatable.",
+    ),
 ]
 Model = Annotated[
     str,
     typer.Option(
+        metavar="NAME",
         help="The relay's name of the model.",
         autocompletion=_words("sora-2-all", "sora-2", "sora-2-pro", "veo3.1", "veo3.1-fast", "grok-video-3"),
     ),
 ]
 Orientation = Annotated[
-    str, typer.Option(help="portrait or landscape.", autocompletion=_words("portrait", "landscape"))
+    str | None,
+    typer.Option(metavar="WORD", help="portrait or landscape.", autocompletion=_words("portrait", "landscape")),
 ]
 Size = Annotated[
-    str,
+    str | None,
     typer.Option(
+        metavar="WORD",
         help="small (about 720p) or large (about 1080p); other models use words of their own.",
         autocompletion=_words("small", "large"),
     ),
 ]
-Duration = Annotated[int, typer.Option(help="Seconds; each model takes a few values only, such as 10 or 15.")]
-Watermark = Annotated[bool, typer.Option(help="--no-watermark takes a file without watermark only.")]
+Duration = Annotated[
+    int | None,
+    typer.Option(metavar="SECONDS", help="The length; each model takes a few values only, such as 10 or 15."),
+]
+Watermark = Annotated[bool | None, typer.Option(help="--no-watermark takes a file without watermark only.")]
 Private = Annotated[bool | None, typer.Option(help="Whether the video is kept unpublished.", show_default=False)]
-CharacterUrl = Annotated[str | None, typer.Option(help="A video to take a character from.")]
-CharacterTimestamps = Annotated[str | None, typer.Option(help="Where it is seen in it, such as 1,3 (seconds).")]
+CharacterUrl = Annotated[str | None, typer.Option(metavar="URL", help="A video to take a character from.")]
+CharacterTimestamps = Annotated[
+    str | None, typer.Option(metavar="START,END", help="Where it is seen there, such as 1,3 (seconds).")
+]
 Extra = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Another field of the request, as JSON or text. Repeatable."),
@@ -73,10 +85,11 @@ Omit = Annotated[
 Timestamps = Annotated[
     str, typer.Option(metavar="START,END", help="The stretch that shows it, in seconds, such as 1,3.")
 ]
-CharacterSource = Annotated[str | None, typer.Option("--url", help="The address of the video.")]
+CharacterSource = Annotated[str | None, typer.Option("--url", metavar="URL", help="The address of the video.")]
 CharacterTask = Annotated[str | None, typer.Option("--from-task", metavar="ID", help="Or the id of a finished task.")]
 OutputFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The file to write; without it, a new name in this folder.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="The file to write; without it, a new name in this folder."),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output file if it exists.")]
 Timeout = Annotated[

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
-from sora_async import Client, Event, Growing, Submitted
+from sora_async import Client, Event, Growing, Retrying, Submitted
 from sora_async.cli.failures import Job, explain
 from sora_async.cli.reporting import Output
 from sora_async.cli.wording import Result, clean
 
 T = TypeVar("T")
+
+CLOCK_SLACK_S = 0.1
 
 # A preview is done in seconds, and its relay is this process.
 _SANDBOX_PACING = Growing(first=0.3, factor=1.2, limit=1.0)
@@ -41,15 +45,32 @@ def run(job: Job, plan: Callable[[], Work], *, doing: str, is_json: bool) -> Non
         typer.Exit: it did not end well; why is said.
     """
     output = Output(is_json=is_json)
-    signals = _Signals(lambda: _say_draining(job, output))
+    signals = Signals(lambda: _note_cancel(job, output))
+    with one_end(job, output, signals):
+        if job.is_sandbox and job.base_url is not None:
+            raise ValueError("--sandbox has an address of its own: leave out either it or --base-url")
+        work = plan()
+        output.working(doing)
+        output.done(asyncio.run(signals.guard(_work(job, work, output))))
+
+
+@contextlib.contextmanager
+def one_end(job: Job, output: Output, signals: Signals | None = None) -> Iterator[None]:
+    """Give every error its sentence and its exit code.
+
+    Args:
+        job: what is known of the run.
+        output: where to say it.
+        signals: tells which signal ended the run, if one did.
+
+    Raises:
+        typer.Exit: for whatever was raised.
+    """
     try:
         with _logging_to(output):
-            work = plan()
-            output.working(doing)
-            result = asyncio.run(signals.guard(_work(job, work, output)))
-        output.done(result)
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # every end has its sentence and its code
-        failure = explain(error, job, signals.number)
+            yield
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # noqa: BLE001 it is told, not lost
+        failure = explain(error, job, signals.number if signals else None)
         output.failed(failure)
         raise typer.Exit(failure.exit_code) from None
     finally:
@@ -60,6 +81,8 @@ async def _work(job: Job, work: Work, output: Output) -> Result:
     def heard(event: Event) -> None:
         if isinstance(event, Submitted):
             job.task_id = event.task.id
+        elif isinstance(event, Retrying) and event.task_id is None:
+            job.idle_until = time.monotonic() + event.delay_s - CLOCK_SLACK_S
         output.heard(event)
 
     async with _open_client(job, heard) as client:
@@ -77,35 +100,31 @@ async def _open_client(job: Job, heard: Callable[[Event], None]) -> AsyncIterato
     from sora_async.sandbox import Sandbox  # noqa: PLC0415 it is a server, and most runs need none
 
     async with (
-        Sandbox() as sandbox,
+        # A seed of its own for each run, or all would have the same ids and so the same default file names.
+        Sandbox(seed=secrets.randbits(32)) as sandbox,
         Client("sandbox", sandbox.url, pacing=_SANDBOX_PACING, on_event=heard) as client,
     ):
         yield client
 
 
-def _say_draining(job: Job, output: Output) -> None:
+def _note_cancel(job: Job, output: Output) -> None:
+    job.is_buying = job.is_buying and time.monotonic() >= job.idle_until
     if job.is_buying and job.task_id is None:
         output.note("Stopping as soon as the id of the create under way is home; Ctrl-C again stops at once")
 
 
-class _Signals:
+class Signals:
     """Turns the first SIGINT or SIGTERM into a cancelled run, and the second into its immediate end."""
 
     def __init__(self, told: Callable[[], None]) -> None:
         self.number: int | None = None
         self._told = told
-        self._cancel: Callable[[], object] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     async def guard(self, work: Awaitable[T]) -> T:
         """Do the work while the signals are caught."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 a coroutine that runs has one
-
-        def cancel() -> None:
-            task.cancel()
-            self._told()
-
-        self._cancel = lambda: loop.call_soon_threadsafe(cancel)
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         before = {number: signal.signal(number, self._caught) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             return await work
@@ -114,10 +133,18 @@ class _Signals:
                 signal.signal(number, handler)
 
     def _caught(self, number: int, _frame: FrameType | None) -> None:
+        assert self._loop is not None  # noqa: S101 caught only while there is work
         if self.number is not None:
+            # What is left open now is left on purpose, so the loop need not tell of it.
+            self._loop.set_exception_handler(lambda _loop, _context: None)
             raise KeyboardInterrupt
         self.number = number
-        self._cancel()
+        # The handler runs in the midst of anything; only so the loop wakes up and acts in its turn.
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None and self._task.cancel():
+            self._told()
 
 
 @contextlib.contextmanager

@@ -16,13 +16,15 @@ async def generate(client: Client, job: Job, request: VideoRequest, timeout: flo
     task = await client.create(request)
     finished = await client.wait(task, timeout)
     path = await client.download(finished, job.output)
-    return describe_file(task.id, path, time.monotonic() - started)
+    hint = "; a preview, so set SORA_API_KEY and leave out --sandbox for the real one" if job.is_sandbox else ""
+    return describe_file(task.id, path, time.monotonic() - started, hint)
 
 
 async def create(client: Client, job: Job, request: VideoRequest) -> Result:
     """Create, without waiting."""
     job.is_buying = True
-    return describe_created(await client.create(request))
+    hint = "The sandbox accepts this request, and ended with this command" if job.is_sandbox else None
+    return describe_created(await client.create(request), hint)
 
 
 async def query(client: Client, task_id: str) -> Result:

@@ -53,9 +53,9 @@ def describe_task(task: VideoTask) -> Result:
     return Result(facts=facts, text=_table({**facts, "progress": show_share(task.progress)}))
 
 
-def describe_created(task: VideoTask) -> Result:
+def describe_created(task: VideoTask, note: str | None = None) -> Result:
     """A task that was just created: its id is what a script wants."""
-    return Result(facts={"id": task.id, "status": task.status, "state": task.state.value}, text=task.id)
+    return Result(facts={"id": task.id, "status": task.status, "state": task.state.value}, text=task.id, note=note)
 
 
 def describe_character(who: Character) -> Result:
@@ -69,11 +69,11 @@ def describe_character(who: Character) -> Result:
     return Result(facts=facts, text=_table(facts), note=f"Name it in prompts as @{clean(who.username, 80)}")
 
 
-def describe_file(task_id: str, path: Path, elapsed_s: float) -> Result:
+def describe_file(task_id: str, path: Path, elapsed_s: float, hint: str = "") -> Result:
     """A file that was just fetched."""
     size = path.stat().st_size
     facts = {"id": task_id, "path": str(path), "bytes": size}
-    return Result(facts=facts, text=str(path), note=f"Saved {show_size(size)} after {elapsed_s:.0f} s")
+    return Result(facts=facts, text=str(path), note=f"Saved {show_size(size)} after {elapsed_s:.0f} s{hint}")
 
 
 def show_share(share: float | None) -> str:
@@ -119,8 +119,8 @@ def event_line(event: Event) -> str:
             return f"{clean(task.status, 30)} {show_share(task.progress)}".rstrip()
         case Retrying(operation=operation, error=error, delay_s=delay_s):
             return f"{operation} failed, again in {delay_s:.1f} s: {clean(error)}"
-        case Downloaded(received=received):
-            return f"downloading, {show_size(received)} so far"
+        case Downloaded(received=received, total=total):
+            return f"downloading, {show_size(received)} of {show_size(total) if total else 'an unknown size'}"
         case _:
             return ""
 
