@@ -1,7 +1,8 @@
 """CPU and calls a second for creates and queries: this client against bare aiohttp used plainly.
 
 A unit is one create followed by one query of its id, both answered and parsed. The server is another process. Rounds
-of the two alternate, and the median round of each counts. Run: `python -m benchmarks.throughput [--quick]`.
+come in pairs, one of each contestant, and take turns in going first. The ratio that counts is the median of the pairs'
+ratios: what else the machine does strikes both rounds of a pair. Run: `python -m benchmarks.throughput [--quick]`.
 """
 
 from __future__ import annotations
@@ -80,23 +81,25 @@ def _ours(client: Client) -> Unit:
     return unit
 
 
-async def measure(base: str, *, units: int, rounds: int) -> dict[str, Round]:
-    """Alternate rounds of both; answers the median of each."""
+async def measure(base: str, *, units: int, pairs: int) -> tuple[list[Round], list[Round]]:
+    """Pairs of rounds: those of bare aiohttp, and those of this client."""
+    plain: list[Round] = []
+    ours: list[Round] = []
     async with aiohttp.ClientSession() as session, Client("any", base) as client:
-        contestants = {"bare aiohttp": _bare(session, base), "sora_async": _ours(client)}
-        for unit in contestants.values():
-            await _run(unit, CONCURRENCY * 2)
-        seen: dict[str, list[Round]] = {name: [] for name in contestants}
-        for _ in range(rounds):
-            for name, unit in contestants.items():
-                seen[name].append(await _run(unit, units))
-    return {
-        name: Round(
-            cpu_us=statistics.median(turn.cpu_us for turn in turns),
-            wall_us=statistics.median(turn.wall_us for turn in turns),
-        )
-        for name, turns in seen.items()
-    }
+        contestants = [(_bare(session, base), plain), (_ours(client), ours)]
+        for unit, _ in contestants:
+            await _run(unit, CONCURRENCY * 4)
+        for _ in range(pairs):
+            for unit, rounds in contestants:
+                rounds.append(await _run(unit, units))
+            contestants.reverse()
+    return plain, ours
+
+
+def _show(name: str, rounds: list[Round]) -> str:
+    cpu_us = statistics.median(turn.cpu_us for turn in rounds)
+    wall_us = statistics.median(turn.wall_us for turn in rounds)
+    return f"{name:14} {cpu_us:6.0f} us CPU a unit  {2e6 / wall_us:7.0f} calls a second"
 
 
 def main() -> None:
@@ -105,14 +108,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     quick = parser.parse_args().quick
     with canned_server() as base:
-        medians = asyncio.run(measure(base, units=400 if quick else 2000, rounds=3 if quick else 11))
-    print(f"One unit is a create and a query; {CONCURRENCY} at a time. {describe()}")
-    plain = medians["bare aiohttp"]
-    for name, turn in medians.items():
-        print(
-            f"{name:14} {turn.cpu_us:8.0f} us CPU a unit  {2e6 / turn.wall_us:8.0f} calls a second"
-            f"  {turn.cpu_us / plain.cpu_us:5.2f} x the CPU of bare aiohttp"
-        )
+        plain, ours = asyncio.run(measure(base, units=400 if quick else 1000, pairs=5 if quick else 31))
+    print(f"One unit is a create and a query; {CONCURRENCY} at a time, {len(ours)} pairs of rounds. {describe()}")
+    print(_show("bare aiohttp", plain))
+    print(_show("sora_async", ours))
+    ratios = [mine.cpu_us / bare.cpu_us for mine, bare in zip(ours, plain, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    print(f"CPU of sora_async over bare aiohttp, median of pairs: {middle:.2f} (half of them {low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

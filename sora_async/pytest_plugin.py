@@ -71,8 +71,6 @@ def _running(sandbox: Sandbox) -> Iterator[None]:
         try:
             asyncio.run(serve())
         except (OSError, RuntimeError) as error:
-            if opened.done():
-                raise
             opened.set_exception(error)
 
     thread = threading.Thread(target=run, name="sora-sandbox", daemon=True)

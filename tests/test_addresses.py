@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sora_async.addresses import is_loopback, is_public
@@ -29,7 +29,6 @@ def test_address_of_another_kind_is_not_public(address):
     assert not is_public(address)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.ip_addresses(v=4))
 def test_address_wrapped_is_judged_by_its_inside(inner):
     """Mapped, NAT64 and 6to4 forms are as public as the IPv4 address within."""

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sora_async.naming import file_name
@@ -9,14 +9,12 @@ from sora_async.naming import file_name
 IDS = st.text(st.characters(codec=None), max_size=200)
 
 
-@settings(deadline=None, derandomize=True)
 @given(IDS)
 def test_file_name_of_any_id_is_legal(task_id):
     """Every id, lone surrogates included, gives a name that all file systems take."""
     assert re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?-[0-9a-f]{16}\.mp4", file_name(task_id))
 
 
-@settings(deadline=None, derandomize=True)
 @given(IDS, IDS)
 def test_file_name_of_two_ids_differs(one, other):
     """Names are equal exactly where the ids are, also when letter case does not count."""

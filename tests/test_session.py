@@ -49,6 +49,17 @@ async def test_send_writes_what_the_format_asks_for() -> None:
     assert body == b'{"prompt":"a cat"}'
 
 
+async def test_send_writes_big_bodies_without_a_warning() -> None:
+    """Requests hold whole pictures; with warnings as errors, as here, one from aiohttp would end a create."""
+    body = b'{"images":["' + b"a" * (2 << 20) + b'"]}'
+    async with raw_server(http(200)) as server:
+        session = session_to(server.url)
+        await session.send(Call(operation="create", method="POST", path="/v1/video/create", body=body))
+        await session.close()
+    assert server.requests[0].partition(b"\r\n\r\n")[2] == body
+    assert b"Content-Type: application/json\r\n" in server.requests[0]
+
+
 async def test_send_encodes_the_id() -> None:
     """Ids hold colons and could hold anything."""
     async with raw_server(http(200)) as server:

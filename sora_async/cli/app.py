@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def run_app() -> None:
     """Run the command with the arguments of this process; raises SystemExit."""
     for stream in (sys.stdout, sys.stderr):
         # An old terminal's encoding must not end a run that was paid for.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="sora-async")
 

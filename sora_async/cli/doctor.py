@@ -137,12 +137,13 @@ def _check_proxies() -> Finding:
 
 async def _check_access(client: Client) -> Finding:
     """Ask for a task that cannot be there: the kind of refusal tells whether the key is good."""
+    refusal: SoraError | None = None
     async with client:
         try:
             await client.query(f"doctor-{secrets.token_hex(8)}")
         except SoraError as error:
-            return judge_access(error)
-    return judge_access(None)
+            refusal = error
+    return judge_access(refusal)
 
 
 def judge_access(error: SoraError | None) -> Finding:
@@ -154,7 +155,5 @@ def judge_access(error: SoraError | None) -> Finding:
     is_lost = isinstance(error, NotFoundError) and "check the base URL" in error.message
     if error is None or (isinstance(error, NotFoundError) and not is_lost):
         return Finding(check="access", text="the relay answers and accepts the key")
-    for kinds, level, meaning, advice in _MEANINGS:
-        if isinstance(error, kinds):
-            return Finding(check="access", level=level, text=f"{meaning}: {error}", advice=advice)
-    raise AssertionError("every error has its meaning")
+    _, level, meaning, advice = next(entry for entry in _MEANINGS if isinstance(error, entry[0]))
+    return Finding(check="access", level=level, text=f"{meaning}: {error}", advice=advice)

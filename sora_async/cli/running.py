@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from types import FrameType
 from typing import Any, TypeVar
 
 import typer
@@ -119,32 +119,34 @@ class Signals:
     def __init__(self, told: Callable[[], None]) -> None:
         self.number: int | None = None
         self._told = told
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
 
     async def guard(self, work: Awaitable[T]) -> T:
         """Do the work while the signals are caught."""
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        before = {number: signal.signal(number, self._caught) for number in (signal.SIGINT, signal.SIGTERM)}
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 a coroutine that runs has one
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            caught = functools.partial(self._caught, number, loop, task)
+            try:
+                # Not signal.signal alone: a signal that comes just before the loop goes to sleep would not wake it.
+                loop.add_signal_handler(number, caught)
+            except NotImplementedError:
+                # Windows, where the loop wakes up for signals by itself.
+                signal.signal(number, lambda *_, caught=caught: loop.call_soon_threadsafe(caught))
         try:
             return await work
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _caught(self, number: int, _frame: FrameType | None) -> None:
-        assert self._loop is not None  # noqa: S101 caught only while there is work
+    def _caught(self, number: int, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         if self.number is not None:
             # What is left open now is left on purpose, so the loop need not tell of it.
-            self._loop.set_exception_handler(lambda _loop, _context: None)
+            loop.set_exception_handler(lambda _loop, _context: None)
             raise KeyboardInterrupt
         self.number = number
-        # The handler runs in the midst of anything; only so the loop wakes up and acts in its turn.
-        self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        if self._task is not None and self._task.cancel():
-            self._told()
+        task.cancel()
+        self._told()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from sora_async import Downloaded, Event, StatusChanged
+from sora_async import Downloaded, Event, StatusChanged, Submitted
 from sora_async.cli.wording import clean, event_line, show_share, show_size
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ class Bar(Lines):
 
     def heard(self, event: Event) -> None:
         """Show changes on the bar, and what is worth keeping above it."""
-        if isinstance(event, StatusChanged):
-            self._show(clean(event.task.status, 30), event.task.progress)
-        elif isinstance(event, Downloaded):
-            self._show(
-                f"downloading {show_size(event.received)}", event.received / event.total if event.total else None
-            )
-        else:
+        if isinstance(event, Downloaded):
+            share = event.received / event.total if event.total else None
+            self._show(f"downloading {show_size(event.received)}", share)
+            return
+        if isinstance(event, Submitted | StatusChanged):
+            self._show(clean(event.task.status, 30) or "waiting", event.task.progress)
+        if not isinstance(event, StatusChanged):
             super().heard(event)
 
     def note(self, text: str) -> None:
@@ -81,7 +81,7 @@ class Bar(Lines):
     def _show(self, what: str, share: float | None) -> None:
         if self._progress is None:
             self._progress = _make_bar()
-            self._progress.add_task("", total=None, share="")
+            self._progress.add_task(what, total=None, share="")
             self._progress.start()
         task = self._progress.tasks[0]
         # A bar without a total pulses.

@@ -87,9 +87,11 @@ class Part:
 
     def _open_locked(self) -> bool:
         """Open and lock; False if the file was finished by another download between the two."""
+        if self._path.is_symlink():
+            raise OSError(errno.EINVAL, f"{self._path.name} is a link")
         self._descriptor = os.open(self._path, _FLAGS, 0o666)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+            raise OSError(errno.EINVAL, f"{self._path.name} is not a regular file")
         try:
             _lock(self._fd)
         except (BlockingIOError, PermissionError):

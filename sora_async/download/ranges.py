@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-MAX_RETRY_AFTER_S = 300.0
-"""The longest wait that a file's server can ask for, in seconds."""
+from sora_async.wire.failure import parse_retry_after
 
 _STRONG_ETAG = re.compile(r'"[!#-~]*"')
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-\d{1,18}|\*)/(?:(\d{1,18})|\*)", re.IGNORECASE | re.ASCII)
@@ -41,19 +38,10 @@ def _number(digits: str | None) -> int | None:
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
-    """The seconds that the server asks to wait, 0 to MAX_RETRY_AFTER_S; 0 if it says nothing readable.
+    """The seconds that the server asks to wait, 0.0 to 300.0; 0.0 if it says nothing readable.
 
     Args:
         headers: those of the answer.
         now: the moment that a date is counted from, aware; None for the present.
     """
-    text = headers.get("Retry-After", "").strip()
-    try:
-        delay_s = float(text)
-    except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except ValueError:
-            return 0.0
-        delay_s = (moment.replace(tzinfo=moment.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
-    return 0.0 if math.isnan(delay_s) else min(max(delay_s, 0.0), MAX_RETRY_AFTER_S)
+    return parse_retry_after(headers.get("Retry-After"), now or datetime.now(UTC)) or 0.0

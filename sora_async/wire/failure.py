@@ -23,6 +23,7 @@ from sora_async.wire.cases import classify, may_cost
 from sora_async.wire.complaint import hear, is_success_code
 from sora_async.wire.reading import MAX_BODY_BYTES, parse_json
 from sora_async.wire.task import find_levels, find_status, has_id
+from sora_async.wire.values import read_text
 
 MAX_RETRY_AFTER_S = 300.0
 """The longest Retry-After that is believed, in seconds."""
@@ -72,8 +73,10 @@ def _is_failure(body: Any) -> bool:
         return False
     if not (body.get("code") or body.get("error") or body.get("detail")) and body.get("success") is not False:
         return False
-    levels = find_levels(body)
     has_refusal = not is_success_code(body.get("code")) or body.get("success") is False
+    if not has_refusal and read_text(body.get("status")) is not None:
+        return False  # the usual answer; the rest is for wrapped and for unhealthy ones
+    levels = find_levels(body)
     if find_status(levels) is not None and (not has_refusal or has_id(levels)):
         # A task, healthy or failed: a stale or final text in it is no error of this call.
         return False

@@ -21,6 +21,7 @@ _MAX_DEPTH = 100
 _MAX_TOKENS = 100_000
 _MAX_ID_LENGTH = 512
 _RAW_BYTES = 2048
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ID_KEYS = ("id", "task_id")
 _PAGE = re.compile(r"<(?:!doctype|html|head|body|title)\b", re.IGNORECASE)
 # A string's closing quote is optional, so that a cut string is one token and never a place to start again: the
@@ -66,13 +67,14 @@ def _parse(body: bytes) -> Any:
     if containers > _MAX_CONTAINERS:
         raise ValueError("the answer has too many parts")
     try:
-        text = body.decode("utf-8-sig").strip()
+        # The codec utf-8-sig does the same in ten times the time.
+        text = body.removeprefix(_BYTE_ORDER_MARK).decode().strip()
     except UnicodeDecodeError:
         raise ValueError("the answer is not UTF-8 text") from None
     if not text:
         raise ValueError("the answer is empty")
     try:
-        value = _decoder.decode(text)
+        value, end = _decoder.raw_decode(text)
     except RecursionError:
         raise ValueError("the answer is nested too deep") from None
     except json.JSONDecodeError:
@@ -81,6 +83,8 @@ def _parse(body: bytes) -> Any:
         raise ValueError("the answer is not JSON") from None
     except ValueError:
         raise ValueError("the answer holds a number that is too long") from None
+    if end < len(text):
+        raise ValueError("the answer is not JSON: something follows it")
     if containers > _MAX_DEPTH and _is_deep(value):
         raise ValueError("the answer is nested too deep")
     return value
@@ -123,7 +127,7 @@ def find_id(body: Any) -> str | None:
     """
     if not isinstance(body, dict):
         return None
-    for level in (body, *(body.get(key) for key in WRAPPERS)):
+    for level in (body, *map(body.get, WRAPPERS)):
         if isinstance(level, dict):
             for key in _ID_KEYS:
                 value = level.get(key)
@@ -140,7 +144,7 @@ def salvage_id(body: bytes) -> str | None:
     None if the id's closing quote did not arrive, if two values of it differ, or if the rest looks like an error.
     """
     # Bytes that are no UTF-8 become surrogates, with which no text passes for an id.
-    text = body[:MAX_BODY_BYTES].removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").lstrip()
+    text = body[:MAX_BODY_BYTES].removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "surrogateescape").lstrip()
     if not text.startswith("{"):
         return None
     root: dict[str, Any] = {}

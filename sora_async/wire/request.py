@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -20,7 +21,10 @@ from sora_async.wire.reading import is_task_id
 DEFAULT_BASE_URL = "https://api.chainhub.tech"
 """The provider that published the format's create operation."""
 
-_FIELDS = tuple(field for field in attrs.fields(VideoRequest) if field.name != "extra")
+_NAMES = tuple(field.name for field in attrs.fields(VideoRequest) if field.name != "extra")
+_read_fields = attrgetter(*_NAMES)
+# json.dumps with arguments of its own would make a new encoder each time.
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _EXAMPLE = VideoRequest("any")
 _ENDPOINT = re.compile(r"/+(?:sora/+v1/+characters|v1)(?:/.*)?$", re.IGNORECASE)
 _NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)")
@@ -87,7 +91,7 @@ def build_character(*, timestamps: str, url: str | None = None, from_task: str |
 
 
 def _dump(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    return _encoder.encode(body).encode()
 
 
 def request_to_body(request: VideoRequest) -> dict[str, Any]:
@@ -96,13 +100,14 @@ def request_to_body(request: VideoRequest) -> dict[str, Any]:
     Raises:
         ValueError: an image is still a Path.
     """
-    named = {field.name: getattr(request, field.name) for field in _FIELDS}
-    body = {name: value for name, value in named.items() if value is not None}
+    named = zip(_NAMES, _read_fields(request), strict=True)
+    body: dict[str, Any] = {name: value for name, value in named if value is not None}
     if request.images is not None:
         body["images"] = list(request.images)
         if not all(isinstance(image, str) for image in request.images):
             raise ValueError("an image that is a Path must be read into a data: URI before it is sent")
-    return {**body, **request.extra}
+    body.update(request.extra)
+    return body
 
 
 def _structure_field(name: str) -> Callable[[Any, Any], Any]:
@@ -120,7 +125,7 @@ def _structure_field(name: str) -> Callable[[Any, Any], Any]:
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    rules: dict[str, Any] = {field.name: override(struct_hook=_structure_field(field.name)) for field in _FIELDS}
+    rules: dict[str, Any] = {name: override(struct_hook=_structure_field(name)) for name in _NAMES}
     rules["extra"] = override(struct_hook=lambda value, _: value)
     converter.register_structure_hook(VideoRequest, make_dict_structure_fn(VideoRequest, converter, **rules))
     return converter
@@ -137,10 +142,9 @@ def body_to_request(body: Mapping[str, Any]) -> VideoRequest:
     Raises:
         ValueError: something is wrong; every bad field is named.
     """
-    names = [field.name for field in _FIELDS]
-    extra = {name: value for name, value in body.items() if name not in names}
+    extra = {name: value for name, value in body.items() if name not in _NAMES}
     try:
-        return _converter.structure({**{name: body.get(name) for name in names}, "extra": extra}, VideoRequest)
+        return _converter.structure({**{name: body.get(name) for name in _NAMES}, "extra": extra}, VideoRequest)
     except cattrs.BaseValidationError as error:
         raise ValueError("; ".join(_name_problems(error))) from None
 
@@ -183,8 +187,8 @@ def _check_address(parts: SplitResult, port: int | None) -> str:
         raise ValueError("the base URL must not hold a user name or a password: give the key as api_key")
     if not host or not _HOST.fullmatch(host):
         raise ValueError("the base URL has no host name that could be used")
-    if port == 0 or re.search(r"[\s\x00-\x1f\x7f]", parts.path):
-        raise ValueError("the base URL has a bad port or a space in its path")
+    if port == 0 or re.search(r"[\s\x00-\x1f\x7f<>\"'`]", parts.path):
+        raise ValueError("the base URL has a bad port, or a space or quote in its path")
     if parts.scheme == "http" and not _is_local_host(host):
         raise ValueError("the base URL is http, and the key would travel in clear text: use https")
     return host

@@ -26,6 +26,8 @@ _LINK_KEYS = ("video_url", "url", "result_url", "output_url", "download_url")
 _DETAIL_LINK_KEYS = ("upsample_video_url", "video_url", "url")
 _DRAFT_LINK_KEYS = ("downloadable_url", "url")
 _LAST_LINK_KEYS = (("video", "url"), ("videos", None), ("urls", None), ("metadata", "url"), ("content", "video_url"))
+# Only progress_pct is a fraction: a 1 in the others is one percent.
+_PROGRESS_KEYS = (("progress", 100.0), ("percentage", 100.0), ("progress_pct", 1.0))
 _CREATED_KEYS = ("created_at", "submit_time")
 _UPDATED_KEYS = ("status_update_time", "updated_at", "completed_at", "finish_time")
 _ENVELOPE_TEXTS = frozenset({"success", "succeeded", "succeed", "ok", "成功", "操作成功", "请求成功"})
@@ -42,7 +44,7 @@ def parse_created(body: Any) -> VideoTask:
     task_id = find_id(body)
     if task_id is None:
         raise DecodeError("the relay answered the create without a task id")
-    return _read_task(body, task_id, find_levels(body))
+    return _read_task(body, task_id)
 
 
 def parse_task(body: Any, task_id: str) -> VideoTask:
@@ -55,20 +57,19 @@ def parse_task(body: Any, task_id: str) -> VideoTask:
     Raises:
         DecodeError: the body is no task.
     """
-    levels = find_levels(body)
-    if not levels:
+    if not isinstance(body, dict):
         raise DecodeError("the answer is not a JSON object")
-    if find_status(levels) is None and not has_id(levels) and _find_link(body) is None:
+    task = _read_task(body, task_id)
+    if not task.status and task.video_url is None and not has_id(find_levels(body)):
         if "data" in body and not body["data"]:
             raise DecodeError("the relay has nothing for this task yet")
         raise DecodeError("the answer is no task: it has neither a status nor an id nor a video")
-    return _read_task(body, task_id, levels)
+    return task
 
 
 def find_levels(body: Any) -> list[Object]:
     """List the objects that may hold a task's fields, the outermost first: the body, what it wraps, their details."""
-    wrapped = _unwrap(body)
-    return wrapped + [level["detail"] for level in wrapped if isinstance(level.get("detail"), dict)]
+    return _with_details(_unwrap(body))
 
 
 def _unwrap(body: Any) -> list[Object]:
@@ -83,9 +84,16 @@ def _unwrap(body: Any) -> list[Object]:
     return levels
 
 
+def _with_details(wrapped: list[Object]) -> list[Object]:
+    return wrapped + [detail for level in wrapped if isinstance(detail := level.get("detail"), dict)]
+
+
 def find_status(levels: Iterable[Object]) -> str | None:
     """Answer the outermost status word as the relay wrote it."""
-    return next(filter(None, (read_text(level.get("status")) for level in levels)), None)
+    for level in levels:
+        if (status := read_text(level.get("status"))) is not None:
+            return status
+    return None
 
 
 def has_id(levels: list[Object]) -> bool:
@@ -93,10 +101,12 @@ def has_id(levels: list[Object]) -> bool:
     return any(level.get("id") or level.get("task_id") for level in levels) or find_id(levels[0]) is not None
 
 
-def _read_task(body: Any, task_id: str, levels: list[Object]) -> VideoTask:
+def _read_task(body: Any, task_id: str) -> VideoTask:
+    wrapped = _unwrap(body)
+    levels = _with_details(wrapped)
     status = find_status(levels)
     state = State.QUEUED if status is None else _STATES.get(status.strip().lower(), State.RUNNING)
-    link = _find_link(body)
+    link = _find_link(wrapped)
     if link is None and state is State.SUCCEEDED:
         # Old gateways keep the link of a success where the reason of a failure goes.
         link = _find_value(levels, "fail_reason", read_link)
@@ -134,46 +144,43 @@ def _find_time(levels: list[Object], keys: tuple[str, ...]) -> datetime | None:
 
 def _find_progress(levels: list[Object]) -> float | None:
     for level in levels:
+        for key, whole in _PROGRESS_KEYS:
+            if key in level and (progress := read_progress(level[key], whole=whole)) is not None:
+                return progress
         pending = level.get("pending_info")
-        fractions = [level.get("progress_pct"), pending.get("progress_pct") if isinstance(pending, dict) else None]
-        # Only progress_pct is a fraction: a 1 in the others is one percent.
-        found = [read_progress(level.get(key)) for key in ("progress", "percentage")]
-        found += [read_progress(value, whole=1.0) for value in fractions]
-        for progress in found:
+        if isinstance(pending, dict):
+            progress = read_progress(pending.get("progress_pct"), whole=1.0)
             if progress is not None:
                 return progress
     return None
 
 
-def _find_link(body: Any) -> str | None:
-    levels = _unwrap(body)
+def _find_link(levels: list[Object]) -> str | None:
     for level in levels:
         if (link := _find_link_in(level)) is not None:
             return link
     for level in levels:
         for key, inner in _LAST_LINK_KEYS:
-            place = level.get(key)
+            if (place := level.get(key)) is None:
+                continue
             if inner:
                 place = place.get(inner) if isinstance(place, dict) else None
-            if place and (link := read_link(place)) is not None:
+            if (link := read_link(place)) is not None:
                 return link
     return None
 
 
 def _find_link_in(level: Object) -> str | None:
-    places = [level.get(key) for key in _LINK_KEYS]
+    places = [*map(level.get, _LINK_KEYS)]
     detail = level.get("detail")
     if isinstance(detail, dict):
-        places += [detail.get(key) for key in _DETAIL_LINK_KEYS]
+        places += map(detail.get, _DETAIL_LINK_KEYS)
         draft = detail.get("draft_info")
         if isinstance(draft, dict):
-            places += [draft.get(key) for key in _DRAFT_LINK_KEYS]
+            places += map(draft.get, _DRAFT_LINK_KEYS)
         places.append(detail.get("generations"))
     places.append(level.get("output"))
-    for place in places:
-        if place and (link := read_link(place)) is not None:
-            return link
-    return None
+    return next(filter(None, map(read_link, filter(None, places))), None)
 
 
 def _find_failure(levels: list[Object]) -> str | None:

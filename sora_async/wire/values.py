@@ -47,18 +47,16 @@ def _read_plain_link(value: Any) -> str | None:
 
 def _read_number(value: Any) -> tuple[float, bool] | None:
     """Answer a finite number, and whether a percent sign stands after it."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, str):
         found = _NUMBER.fullmatch(value)
         return (float(found[1]), bool(found[2])) if found else None
-    if isinstance(value, int | float):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return (number, False) if math.isfinite(number) else None
-    return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return (number, False) if math.isfinite(number) else None
 
 
 def read_progress(value: Any, *, whole: float = 100.0) -> float | None:

@@ -28,9 +28,7 @@ def sora_scenario(sora_scenario: Scenario) -> Scenario:
 
 
 @pytest.fixture
-def cli(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Any
-) -> Callable[..., Ran]:
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Any) -> Callable[..., Ran]:
     """Run the command with arguments, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 

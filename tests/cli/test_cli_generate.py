@@ -69,7 +69,8 @@ def test_generate_refuses_an_unusable_output_before_buying(cli, relay, place):
     Path("taken.mp4").write_text("mine")
     ran = cli("generate", "a cat", "-o", place)
     assert (ran.code, ran.out, relay.calls["create"]) == (2, "", 0)
-    assert ran.err.startswith("error: --output") and ran.err.count("\n") == 1
+    assert ran.err.startswith("error: --output")
+    assert ran.err.count("\n") == 1
     assert Path("taken.mp4").read_text() == "mine"
 
 
@@ -123,11 +124,14 @@ class TestFailedTask:
     def sora_scenario(self, sora_scenario: Scenario) -> Scenario:
         return attrs.evolve(sora_scenario, failure_rate=1.0, failure_text="bad \x1b[31mthing")
 
-    def test_generate_ends_with_3_and_no_command(self, cli, relay):
+    def test_wait_ends_with_3_and_no_command(self, cli, relay):
         """A failed task is not gone on with, and its text cannot drive the terminal."""
-        ran = cli("generate", "a cat")
+        task_id = cli("create", "a cat").out.strip()
+        ran = cli("wait", task_id)
         assert (ran.code, ran.out) == (3, "")
-        assert "bad" in ran.err and "\x1b" not in ran.err and "go on with" not in ran.err
+        assert "bad" in ran.err
+        assert "\x1b" not in ran.err
+        assert "go on with" not in ran.err
 
     def test_generate_json_ends_with_the_error(self, cli, relay):
         """The last object says all that a program needs."""
@@ -150,9 +154,7 @@ class TestSlowTask:
         assert ran.code == 4
         command = shlex.split(ran.err.partition("go on with: ")[2])
         task_id = relay.creates[0].id
-        assert command == [
-            *("sora-async", "download", "-o", "my cat.mp4", "--force", "--base-url", relay.url, task_id)
-        ]
+        assert command == [*("sora-async", "download", "-o", "my cat.mp4", "--force", "--base-url", relay.url, task_id)]
 
 
 class TestLostAnswer:
@@ -180,4 +182,5 @@ class TestWrongKey:
         """The next step is in the sentence; the key is not."""
         ran = cli("generate", "a cat", "-o", "k.mp4")
         assert ran.code == 1
-        assert "check SORA_API_KEY" in ran.err and ran.err.count("\n") == 1
+        assert "check SORA_API_KEY" in ran.err
+        assert ran.err.count("\n") == 1

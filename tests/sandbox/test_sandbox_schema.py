@@ -27,7 +27,7 @@ def answer(raw: bytes, dialect: str = "sora"):
     return Operations(relay, lambda: 0.0).answer(call, None), relay
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(BODIES)
 def test_schema_any_json_is_accepted_or_refused(body):
     """Any JSON body is taken or refused, never a crash, and only a taken one is billed."""
@@ -36,14 +36,14 @@ def test_schema_any_json_is_accepted_or_refused(body):
     assert (reply.status == 200) is (len(relay.creates) == 1)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40))
 def test_schema_any_bytes_are_refused_or_accepted(raw):
     """Any bytes are taken or refused, never a crash."""
     assert answer(raw)[0].status in {200, 400, 422}
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BODIES)
 def test_schema_holds_over_http(body):
     """The real server answers any JSON body as the pure check does."""

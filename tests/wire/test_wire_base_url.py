@@ -62,6 +62,7 @@ def test_normalise_base_pasted(pasted: str, base: str) -> None:
         ("https://relay.example:0", "bad port"),
         ("https://[::1", "bad host or port"),
         ("https://relay.example/a secret", "space"),
+        ("https://relay.example/<key>", "space or quote"),
         ("http://relay.example", "clear text"),
         ("http://8.8.8.8", "clear text"),
         ("http://[2001:4860:4860::8888]", "clear text"),
