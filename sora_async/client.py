@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
@@ -76,7 +77,7 @@ class Client:
     ) -> None:
         key = _find_key(api_key)
         self._base = normalise_base(base_url or os.environ.get("SORA_BASE_URL") or DEFAULT_BASE_URL)
-        self._on_event = on_event
+        self._tell = None if on_event is None else partial(_tell_safely, on_event)
         self._retry = retry or Retry()
         timeouts = timeouts or Timeouts()
         self._session = Session(self._base, key, timeouts=timeouts, borrowed=session)
@@ -91,7 +92,7 @@ class Client:
             self._waiter,
             local=is_local_base(self._base),
             retry=self._retry,
-            tell=None if on_event is None else self._tell,
+            tell=self._tell,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -252,15 +253,8 @@ class Client:
         return await self._submitter.create_character(call, {name: text for name, text in wanted.items() if text})
 
     def _heard(self, task_id: str, error: SoraError, delay_s: float) -> None:
-        self._tell(Retrying(operation="query", task_id=task_id, error=str(error), delay_s=delay_s))
-
-    def _tell(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:  # the user's own code must not cost the id of a paid task
-            logger.exception("on_event failed for %s", type(event).__name__)
+        if self._tell is not None:
+            self._tell(Retrying(operation="query", task_id=task_id, error=str(error), delay_s=delay_s))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -274,6 +268,13 @@ class Client:
     def _check_task(self, task: VideoTask | str) -> None:
         self._check_open()
         build_query(task if isinstance(task, str) else task.id)  # an id that cannot be one is told now
+
+
+def _tell_safely(on_event: OnEvent, event: Event) -> None:
+    try:
+        on_event(event)
+    except Exception:  # the user's own code must not cost the id of a paid task
+        logger.exception("on_event failed for %s", type(event).__name__)
 
 
 def _find_key(api_key: str | None) -> ApiKey:

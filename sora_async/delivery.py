@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sora_async.download import Downloader, DownloadPolicy
 from sora_async.errors import DownloadError
-from sora_async.events import Downloaded, Event, Retrying
+from sora_async.events import Downloaded, OnEvent, Retrying
 
 if TYPE_CHECKING:
     from sora_async.download import OnProgress
@@ -31,7 +30,7 @@ class Delivery:
         tell: hears of each event; None for none.
     """
 
-    def __init__(self, waiter: Waiter, *, local: bool, retry: Retry, tell: Callable[[Event], None] | None) -> None:
+    def __init__(self, waiter: Waiter, *, local: bool, retry: Retry, tell: OnEvent | None) -> None:
         self._waiter = waiter
         self._retry = retry
         self._tell = tell

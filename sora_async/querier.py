@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sora_async.errors import APIError, SoraError, TransportError
-from sora_async.events import Event, Polled
+from sora_async.events import OnEvent, Polled
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
 from sora_async.wire.task import parse_task
@@ -24,10 +23,10 @@ class Querier:
     Args:
         session: sends the calls.
         throttle: says when.
-        tell: hears of each answer.
+        tell: hears of each answer; None for none.
     """
 
-    def __init__(self, session: Session, throttle: Throttle, *, tell: Callable[[Event], None]) -> None:
+    def __init__(self, session: Session, throttle: Throttle, *, tell: OnEvent | None) -> None:
         self._session = session
         self._throttle = throttle
         self._tell = tell
@@ -47,7 +46,8 @@ class Querier:
             if isinstance(error, APIError):
                 self._throttle.note(error)
             raise error.about(task_id) from None
-        self._tell(Polled(task=task))
+        if self._tell is not None:
+            self._tell(Polled(task=task))
         return task
 
 

@@ -135,6 +135,7 @@ class Session:
         self._borrowed = borrowed
         # Creates take minutes: on connections of their own they cannot starve the polls.
         self._own: dict[str, aiohttp.ClientSession] = {}
+        self._is_closed = False
         headers = {hdrs.ACCEPT: "application/json", **key.header}
         self._headers = {"GET": headers, "POST": {**headers, hdrs.CONTENT_TYPE: "application/json"}}
         connect = timeouts.connect
@@ -152,7 +153,7 @@ class Session:
 
         Raises:
             TransportError: no answer came; `sent` tells whether anything of the request may have left.
-            RuntimeError: the borrowed session is closed.
+            RuntimeError: this, or the borrowed session, is closed.
         """
         if attempt is None:
             attempt = Attempt()
@@ -187,11 +188,15 @@ class Session:
         return Reply(status=response.status, body=body, cut=cut, retry_after=response.headers.get(hdrs.RETRY_AFTER))
 
     async def close(self) -> None:
-        """Close the own sessions; a borrowed one stays open."""
+        """Close the own sessions; a borrowed one stays open. Nothing can be sent any more."""
+        self._is_closed = True
         while self._own:
             await self._own.popitem()[1].close()
 
     def _session(self, method: str) -> aiohttp.ClientSession:
+        if self._is_closed:
+            # A retry or a pause may end after the close; a session made now would never be closed.
+            raise RuntimeError("the client was closed meanwhile")
         if self._borrowed is not None:
             if self._borrowed.closed:
                 raise RuntimeError("the aiohttp session lent to this client is closed")

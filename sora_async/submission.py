@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from sora_async.errors import APIError, DecodeError, SoraError, SubmissionUncertainError, TransportError
-from sora_async.events import Event, Retrying, Submitted
+from sora_async.events import OnEvent, Retrying, Submitted
 from sora_async.models import Character, State, VideoRequest, VideoTask
 from sora_async.retry import Retry, may_repeat_submission, repeating
 from sora_async.session import Attempt, Reply, Session
@@ -52,12 +52,12 @@ class Submitter:
         session: sends them.
         throttle: says when.
         retry: how those that were proven not to be taken are repeated.
-        drain_s: seconds that answers which nobody awaits any more may take when all is closed.
-        tell: hears of each event.
+        drain_s: seconds that answers may still take when all is closed.
+        tell: hears of each event; None for none.
     """
 
     def __init__(
-        self, session: Session, throttle: Throttle, *, retry: Retry, drain_s: float, tell: Callable[[Event], None]
+        self, session: Session, throttle: Throttle, *, retry: Retry, drain_s: float, tell: OnEvent | None
     ) -> None:
         self._session = session
         self._throttle = throttle
@@ -67,7 +67,8 @@ class Submitter:
         self._submit_video = repeating(self._post, retry, may_repeat_submission, self._heard)
         self._submit_character: Callable[[Submission[Character]], Awaitable[Character]]
         self._submit_character = repeating(self._post, retry, may_repeat_submission, self._heard)
-        self._background: set[asyncio.Task[Any]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
 
     async def create(self, call: Call, request: VideoRequest) -> VideoTask:
         """Submit a video; the errors are those of `Client.create`."""
@@ -78,9 +79,10 @@ class Submitter:
         return await self._submit_character(Submission(call, wanted, parse_character, _salvage_nothing))
 
     async def close(self) -> None:
-        """Let the answers that nobody awaits any more come home, for a while."""
-        if self._background:
-            _, late = await asyncio.wait(self._background, timeout=self._drain_s)
+        """Let the answers of all POSTs under way come home, for a while."""
+        self._is_closing = True
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=self._drain_s)
             for exchange in late:
                 exchange.cancel()
             if late:
@@ -88,19 +90,21 @@ class Submitter:
 
     def _heard(self, submission: Submission[Any], error: SoraError, delay_s: float) -> None:
         operation = submission.call.operation
-        self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
+        if self._tell is not None:
+            self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
 
     async def _post(self, submission: Submission[T]) -> T:
         """One POST. Cancelled after it left, it goes on in the background until its id is home."""
         await self._throttle.turn()
         attempt = Attempt()
         exchange = asyncio.create_task(self._exchange(submission, attempt))
+        self._under_way.add(exchange)
+        exchange.add_done_callback(self._under_way.discard)
         try:
             value = await asyncio.shield(exchange)
         except asyncio.CancelledError:
             if not attempt.sent:
                 exchange.cancel()
-            self._background.add(exchange)
             exchange.add_done_callback(lambda done: self._abandoned(done, attempt))
             raise
         self._accepted(value, abandoned=False)
@@ -113,6 +117,13 @@ class Submitter:
             if error.sent:
                 raise SubmissionUncertainError(submission.subject, str(error)) from None
             raise
+        except asyncio.CancelledError:
+            if self._is_closing and attempt.sent:
+                # Whoever still awaits it was not cancelled, and must hear what it means for the money.
+                raise SubmissionUncertainError(
+                    submission.subject, "the client was closed before its answer came"
+                ) from None
+            raise
         try:
             return judge(reply, submission, datetime.now(UTC))
         except APIError as error:
@@ -121,12 +132,11 @@ class Submitter:
 
     def _accepted(self, value: VideoTask | Character, *, abandoned: bool) -> None:
         logger.info("accepted %s%s", value.id, " (nobody awaits it any more)" if abandoned else "")
-        if isinstance(value, VideoTask):
+        if self._tell is not None and isinstance(value, VideoTask):
             self._tell(Submitted(task=value, abandoned=abandoned))
 
     def _abandoned(self, exchange: asyncio.Task[Any], attempt: Attempt) -> None:
         """Report the end of a POST whose caller was cancelled."""
-        self._background.discard(exchange)
         if exchange.cancelled():
             if attempt.sent:
                 logger.warning("a POST was cut off before its answer came: it may have been accepted and billed")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sora_async.errors import MissingVideoError, NotFoundError, SoraError, TaskFailedError, WaitTimeoutError
-from sora_async.events import Event, Retrying, StatusChanged
+from sora_async.events import OnEvent, Retrying, StatusChanged
 from sora_async.models import State, VideoTask
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Waiter:
         source: queries one task by one request.
         pacing: when to poll while all is well.
         retry: when to poll after a poll that failed; its `tries` do not count here, only the deadline does.
-        tell: hears of each event.
+        tell: hears of each event; None for none.
     """
 
-    def __init__(self, source: Source, *, pacing: Pacing, retry: Retry, tell: Callable[[Event], None]) -> None:
+    def __init__(self, source: Source, *, pacing: Pacing, retry: Retry, tell: OnEvent | None) -> None:
         self._source = source
         self._pacing = pacing
         self._retry = retry
@@ -163,10 +163,13 @@ class Waiter:
                     poller.fail(error.about(poller.task_id))
                 else:
                     delay_s = trouble.delay(error)
-                    self._tell(Retrying(operation="query", task_id=poller.task_id, error=str(error), delay_s=delay_s))
+                    if self._tell is not None:
+                        self._tell(
+                            Retrying(operation="query", task_id=poller.task_id, error=str(error), delay_s=delay_s)
+                        )
             else:
                 trouble.over()
-                if _differ(poller.last, task):
+                if self._tell is not None and _differ(poller.last, task):
                     self._tell(StatusChanged(task=task, previous=poller.last))
                 poller.last = task
                 if task.state is State.SUCCEEDED and task.video_url is None:
@@ -175,6 +178,10 @@ class Waiter:
                         poller.fail(MissingVideoError(task))
                 delay_s = delays.send(task)
             poller.wake()
+
+    def _tell_retry(self, poller: _Poller, error: SoraError, delay_s: float) -> None:
+        if self._tell is not None:
+            self._tell(Retrying(operation="query", task_id=poller.task_id, error=str(error), delay_s=delay_s))
 
 
 class _Poller:

@@ -269,6 +269,14 @@ async def test_query_is_repeated_by_the_retry_policy() -> None:
     assert [type(event) for event in events] == [Submitted, Retrying, Retrying, Polled, Retrying, Retrying]
 
 
+async def test_query_is_repeated_also_when_nobody_listens() -> None:
+    """Events are an extra."""
+    async with together(faults=Faults(query=["503"])) as (client, sandbox):
+        task = await client.create("a cat")
+        await client.query(task.id)
+    assert sandbox.calls["query"] == 2
+
+
 async def test_wrong_key_is_told_at_once() -> None:
     """Repeating would not help."""
     async with together(api_key="another") as (client, sandbox):

@@ -88,7 +88,7 @@ async def test_query_answered_with_too_much_holds_the_next() -> None:
     """The pause is the throttle's, so it holds for all."""
     async with raw_server(http(429, headers=["Retry-After: 100"])) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
-        querier = Querier(session, Throttle(pause_s=0.0), tell=lambda _: None)
+        querier = Querier(session, Throttle(pause_s=0.0), tell=None)
         with pytest.raises(RateLimitError):
             await querier.query("t-1")
         held = asyncio.create_task(querier.query("t-2"))
@@ -104,6 +104,6 @@ async def test_query_of_no_id_is_misuse() -> None:
     async with raw_server(RUNNING) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
         with pytest.raises(ValueError, match="is not a task id"):
-            await Querier(session, Throttle(pause_s=0.0), tell=lambda _: None).query("")
+            await Querier(session, Throttle(pause_s=0.0), tell=None).query("")
         await session.close()
     assert server.requests == []

@@ -244,7 +244,59 @@ async def test_create_that_outlasts_the_drain_is_logged(caplog: pytest.LogCaptur
             creating.cancel()
             with suppress(asyncio.CancelledError):
                 await creating
-        assert "may have been accepted and billed" in caplog.text
+        assert "may have been billed" in caplog.text
+
+
+async def test_close_brings_home_the_creates_that_are_awaited_elsewhere() -> None:
+    """Whoever awaits them gets the task, and nothing is cut off."""
+    release = asyncio.Event()
+    async with raw_server(ACCEPTED) as server:
+        server.hold = release
+        client = Client("k", server.url)
+        creating = asyncio.create_task(client.create("a cat"))
+        await server.arrived.wait()
+        asyncio.get_running_loop().call_later(0.01, release.set)
+        await client.close()
+        assert (await creating).id == "sora-2:task_1"
+
+
+async def test_create_that_outlasts_the_drain_is_uncertain_to_whoever_awaits_it() -> None:
+    """It is not a cancel, and it may have been billed."""
+    async with raw_server(STALL) as server:
+        client = Client("k", server.url, timeouts=Timeouts(drain=0.01))
+        creating = asyncio.create_task(client.create("a cat"))
+        await server.arrived.wait()
+        await client.close()
+        with pytest.raises(SubmissionUncertainError, match="closed before its answer"):
+            await creating
+
+
+async def test_create_between_two_tries_stops_at_the_close() -> None:
+    """Nothing is bought after the client was closed."""
+    events: list[Event] = []
+    async with raw_server(http(429)) as server:
+        client = Client("k", server.url, retry=Retry(first=0.02), on_event=events.append)
+        creating = asyncio.create_task(client.create("a cat"))
+        while not events:  # noqa: ASYNC110 the callback is no coroutine
+            await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(RuntimeError, match="closed meanwhile"):
+            await creating
+    assert server.creates == 1
+
+
+async def test_create_that_the_loop_cuts_off_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop that shuts down cancels everything; the log says that money may be gone."""
+    async with raw_server(STALL) as server, client_to(server.url) as client:
+        creating = asyncio.create_task(client.create("a cat"))
+        await server.arrived.wait()
+        creating.cancel()
+        with suppress(asyncio.CancelledError):
+            await creating
+        (exchange,) = (task for task in asyncio.all_tasks() if "_exchange" in repr(task.get_coro()))
+        exchange.cancel()
+        await asyncio.wait([exchange])
+    assert "may have been accepted and billed" in caplog.text
 
 
 async def test_create_cancelled_before_it_left_sends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -28,6 +27,7 @@ from sora_async import (
     VideoTask,
     WaitTimeoutError,
 )
+from sora_async.events import OnEvent
 from sora_async.waiter import MISSING_VIDEO_POLLS, NOT_FOUND_GRACE_S, Waiter
 
 RUNNING = VideoTask(id="t", status="processing", state=State.RUNNING)
@@ -57,7 +57,7 @@ class Script:
         return answer
 
 
-def waiter_over(script: Script, *, every: float = 10.0, tell: Callable[[Event], None] = lambda _: None) -> Waiter:
+def waiter_over(script: Script, *, every: float = 10.0, tell: OnEvent | None = None) -> Waiter:
     return Waiter(script, pacing=Fixed(every), retry=Retry(first=1, factor=2, limit=8), tell=tell)
 
 
@@ -380,6 +380,6 @@ def test_events_tell_changes_and_repetitions() -> None:
 def test_growing_pacing_paces_the_polls() -> None:
     """The waiter sleeps exactly what the pacing says."""
     script = Script(*[RUNNING] * 5, DONE)
-    waiter = Waiter(script, pacing=Growing(5, 2, 20), retry=Retry(), tell=lambda _: None)
+    waiter = Waiter(script, pacing=Growing(5, 2, 20), retry=Retry(), tell=None)
     run_virtual(waiter.wait(RUNNING, None))
     assert script.asked == [5, 15, 35, 55, 75, 95]

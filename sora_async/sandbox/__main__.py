@@ -2,5 +2,5 @@
 
 from sora_async.sandbox.command import serve
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no branch
     raise SystemExit(serve())

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        asyncio.run(_run(sandbox))
+        asyncio.run(_run(sandbox, is_json=arguments.json))
     except (OSError, RuntimeError) as error:
         sys.stderr.write(f"the sandbox could not start: {error}\n")
         return 1
@@ -47,13 +48,14 @@ def serve(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run(sandbox: Sandbox) -> None:
+async def _run(sandbox: Sandbox, *, is_json: bool) -> None:
     stop = asyncio.Event()
-    if sys.platform != "win32":
+    if sys.platform != "win32":  # pragma: no branch
         # Ctrl-C arrives as KeyboardInterrupt on every system; Windows has no other way to ask.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with sandbox:
-        sys.stdout.write(GREETING.format(url=sandbox.url))
+        event = json.dumps({"event": "serving", "url": sandbox.url}) + "\n"
+        sys.stdout.write(event if is_json else GREETING.format(url=sandbox.url))
         sys.stdout.flush()
         await stop.wait()
 
@@ -110,4 +112,5 @@ def _parser() -> argparse.ArgumentParser:
         help="what goes wrong, and how often (repeatable)",
     )
     parser.add_argument("--seed", type=int, default=0, help="makes ids, durations and faults reproducible")
+    parser.add_argument("--json", action="store_true", help="write the address as a JSON object")
     return parser

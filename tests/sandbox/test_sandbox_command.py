@@ -36,6 +36,17 @@ def test_command_serves_until_it_is_told_to_stop(number):
         assert process.wait(10) == 0
 
 
+def test_command_writes_its_address_as_json():
+    """For programs that start it."""
+    pytest.importorskip("av")
+    arguments = [sys.executable, "-m", "sora_async.sandbox", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        event = json.loads(process.stdout.readline())
+        process.terminate()
+    assert event["event"] == "serving"
+    assert re.fullmatch(r"http://127.0.0.1:\d+", event["url"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
