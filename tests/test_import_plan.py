@@ -24,6 +24,7 @@ FLOORS = [
     "session",
     "submission",
     "querier",
+    "poller",
     "waiter",
     "addresses",
     "mp4",

@@ -28,7 +28,8 @@ from sora_async import (
     WaitTimeoutError,
 )
 from sora_async.events import OnEvent
-from sora_async.waiter import MISSING_VIDEO_POLLS, NOT_FOUND_GRACE_S, Waiter
+from sora_async.poller import NOT_FOUND_GRACE_S
+from sora_async.waiter import MISSING_VIDEO_POLLS, Waiter
 
 RUNNING = VideoTask(id="t", status="processing", state=State.RUNNING)
 DONE = VideoTask(id="t", status="completed", state=State.SUCCEEDED, video_url="https://cdn.example/v.mp4")

@@ -1,0 +1,139 @@
+"""One task under poll: who waits for it, when it is polled next, and what went wrong in a row."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, TypeVar
+
+from sora_async.errors import NotFoundError, SoraError, WaitTimeoutError
+from sora_async.models import State, VideoTask
+
+if TYPE_CHECKING:
+    from sora_async.retry import Retry, Waits
+
+T = TypeVar("T")
+
+NOT_FOUND_GRACE_S = 60.0
+"""A new task may be unknown to a relay's replica for a while; this long in a row it may be."""
+LAST_POLL_S = 15.0
+"""How long the poll made at the deadline may take."""
+
+
+def is_done(task: VideoTask | None) -> bool:
+    """Whether nothing is left to wait for: a final state, and the address if it succeeded."""
+    return (
+        task is not None and task.state.is_final and (task.state is not State.SUCCEEDED or task.video_url is not None)
+    )
+
+
+class Poller:
+    """One task under poll, and those who wait for it."""
+
+    __slots__ = ("_alarm", "_error", "_waiting", "last", "members", "runner", "task_id")
+
+    def __init__(self, task_id: str, last: VideoTask | None) -> None:
+        self.task_id = task_id
+        self.last = last
+        self.members = 0
+        self.runner: asyncio.Task[None] | None = None
+        self._error: Exception | None = None
+        self._alarm: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[bool]] = []
+
+    @property
+    def open(self) -> bool:
+        """Whether there is still something to wait for."""
+        return self._error is None and not is_done(self.last)
+
+    def outcome(self) -> VideoTask:
+        """The task at its end, or the error that ended the polling; one of each for everybody who waits."""
+        if self._error is not None:
+            raise copy.copy(self._error)
+        assert self.last is not None  # noqa: S101 open until then
+        return self.last
+
+    def fail(self, error: Exception) -> None:
+        """End the polling with an error for everybody who waits."""
+        self._error = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell everybody who waits that a poll ended."""
+        for future in self._waiting:
+            _settle(future, True)
+        self._waiting.clear()
+
+    async def rest(self, delay_s: float) -> None:
+        """Sleep until the next poll is due, or somebody's deadline has come."""
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.create_future()
+        timer = loop.call_later(delay_s, _settle, self._alarm, None)
+        try:
+            await self._alarm
+        finally:
+            timer.cancel()
+            self._alarm = None
+
+    async def next_poll(self, deadline: float | None) -> None:
+        """Wait for the end of a poll; at the deadline for the end of one last poll.
+
+        Raises:
+            WaitTimeoutError: that last poll has not ended the wait either.
+        """
+        if await self._polled(deadline):
+            return
+        if self._alarm is not None:
+            _settle(self._alarm, None)
+        await self._polled(asyncio.get_running_loop().time() + LAST_POLL_S)
+        if self.open:
+            raise WaitTimeoutError(self.task_id, self.last)
+
+    async def _polled(self, deadline: float | None) -> bool:
+        """Whether a poll ended before the deadline."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(future)
+        timer = None if deadline is None else loop.call_at(deadline, _settle, future, False)
+        try:
+            return await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+
+class Trouble:
+    """Polls that failed in a row."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._delays: Waits | None = None
+        self._missing_since: float | None = None
+
+    def over(self) -> None:
+        """Forget it: a poll succeeded."""
+        self._delays = self._missing_since = None
+
+    def may_pass(self, error: SoraError) -> bool:
+        """Whether polling on may help."""
+        if not isinstance(error, NotFoundError):
+            self._missing_since = None
+            return error.retryable
+        now = asyncio.get_running_loop().time()
+        if self._missing_since is None:
+            self._missing_since = now
+        return now - self._missing_since < NOT_FOUND_GRACE_S
+
+    def delay(self, error: SoraError) -> float:
+        """The seconds until the next poll."""
+        if self._delays is None:
+            self._delays = self._retry.delays()
+            next(self._delays)
+        return self._delays.send(error)
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
