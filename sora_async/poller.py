@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sora_async.errors import NotFoundError, SoraError, WaitTimeoutError
 from sora_async.models import State, VideoTask
+from sora_async.retry import retry_after
 
 if TYPE_CHECKING:
     from sora_async.retry import Retry, Waits
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 NOT_FOUND_GRACE_S = 60.0
 """A new task may be unknown to a relay's replica for a while; this long in a row it may be."""
+BARE_ID_GRACE_S = 10.0
+"""The same for an id alone, which may be new, and may as well be mistyped."""
 LAST_POLL_S = 15.0
 """How long the poll made at the deadline may take."""
 
@@ -107,8 +110,9 @@ class Poller:
 class Trouble:
     """Polls that failed in a row."""
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, *, grace_s: float) -> None:
         self._retry = retry
+        self._grace_s = grace_s
         self._delays: Waits | None = None
         self._missing_since: float | None = None
 
@@ -124,14 +128,14 @@ class Trouble:
         now = asyncio.get_running_loop().time()
         if self._missing_since is None:
             self._missing_since = now
-        return now - self._missing_since < NOT_FOUND_GRACE_S
+        return now - self._missing_since < self._grace_s
 
-    def delay(self, error: SoraError) -> float:
-        """The seconds until the next poll."""
+    def delay(self, error: SoraError, paced_s: float) -> float:
+        """The seconds until the next poll, where a healthy one would wait for `paced_s`."""
         if self._delays is None:
             self._delays = self._retry.delays()
             next(self._delays)
-        return self._delays.send(error)
+        return max(min(self._delays.send(error), paced_s), retry_after(error))
 
 
 def _settle(future: asyncio.Future[T], value: T) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sora_async.errors import MissingVideoError, SoraError, TaskFailedError
 from sora_async.events import OnEvent, Retrying, StatusChanged
 from sora_async.models import State, VideoTask
-from sora_async.poller import Poller, Trouble, is_done
+from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Poller, Trouble, is_done
 
 if TYPE_CHECKING:
     from sora_async.pacing import Pacing
@@ -39,7 +39,7 @@ class Waiter:
     Args:
         source: queries one task by one request.
         pacing: when to poll while all is well.
-        retry: when to poll after a poll that failed; its `tries` do not count here, only the deadline does.
+        retry: how soon to poll after a poll that failed; its `tries` do not count here, only the deadline does.
         tell: hears of each event; None for none.
     """
 
@@ -138,8 +138,9 @@ class Waiter:
         delays = self._pacing.delays()
         next(delays)
         # Nothing is known of a bare id, so it is looked at at once.
-        delay_s = 0.0 if poller.last is None else delays.send(poller.last)
-        trouble = Trouble(self._retry)
+        is_bare = poller.last is None
+        delay_s = 0.0 if is_bare else delays.send(poller.last)
+        trouble = Trouble(self._retry, grace_s=BARE_ID_GRACE_S if is_bare else NOT_FOUND_GRACE_S)
         missing = 0
         while poller.open:
             await poller.rest(delay_s)
@@ -149,7 +150,8 @@ class Waiter:
                 if not trouble.may_pass(error):
                     poller.fail(error.about(poller.task_id))
                 else:
-                    delay_s = trouble.delay(error)
+                    # Sooner than a healthy poll at first, and never later but for a Retry-After.
+                    delay_s = trouble.delay(error, delays.send(poller.last))
                     self._tell_retry(poller, error, delay_s)
             else:
                 trouble.over()

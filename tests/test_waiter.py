@@ -28,7 +28,7 @@ from sora_async import (
     WaitTimeoutError,
 )
 from sora_async.events import OnEvent
-from sora_async.poller import NOT_FOUND_GRACE_S
+from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S
 from sora_async.waiter import MISSING_VIDEO_POLLS, Waiter
 
 RUNNING = VideoTask(id="t", status="processing", state=State.RUNNING)
@@ -165,6 +165,13 @@ def test_outage_is_retried_sooner_than_the_pacing_and_ever_slower() -> None:
         assert planned <= gap <= planned * 1.25
 
 
+def test_outage_never_slows_the_polls_below_their_pacing() -> None:
+    """A long outage costs as many polls as health would, and is over as soon."""
+    script = Script(*[ServerError(503, "", "down")] * 5, DONE)
+    run_virtual(waiter_over(script, every=1.5).wait(RUNNING, 1000.0))
+    assert script.asked[2:] == pytest.approx([script.asked[1] + 1.5 * number for number in range(1, 5)])
+
+
 def test_deadline_ends_an_outage() -> None:
     """Only the deadline does, and it says that nothing was seen."""
     with pytest.raises(WaitTimeoutError, match="no poll succeeded") as caught:
@@ -199,6 +206,14 @@ def test_not_found_for_long_ends_the_wait() -> None:
         wait(script)
     assert caught.value.task_id == "t"
     assert NOT_FOUND_GRACE_S <= script.asked[-1] - script.asked[0] < 2 * NOT_FOUND_GRACE_S
+
+
+def test_mistyped_id_is_told_soon() -> None:
+    """An id alone is more likely wrong than new."""
+    script = Script(NOT_FOUND)
+    with pytest.raises(NotFoundError):
+        wait(script, "t")
+    assert BARE_ID_GRACE_S <= script.asked[-1] < 2 * BARE_ID_GRACE_S
 
 
 def test_not_found_grace_starts_anew_after_another_answer() -> None:
