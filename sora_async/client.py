@@ -81,7 +81,7 @@ class Client:
         self._retry = retry or Retry()
         timeouts = timeouts or Timeouts()
         self._session = Session(self._base, key, timeouts=timeouts, borrowed=session)
-        self._throttle = Throttle(pause_s=self._retry.first)
+        self._throttle = Throttle(pause_s=self._retry.first, limit_s=self._retry.limit)
         self._submitter = Submitter(
             self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
         )

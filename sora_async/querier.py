@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sora_async.errors import APIError, SoraError, TransportError
+from sora_async.errors import SoraError, TransportError
 from sora_async.events import OnEvent, Polled
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
@@ -39,13 +39,15 @@ class Querier:
             APIError, TransportError, DecodeError: no task came; each carries the id.
         """
         call = build_query(task_id)
-        await self._throttle.turn()
+        left_at = await self._throttle.turn("query")
         try:
             task = _read(await self._session.send(call), task_id)
-        except SoraError as error:
-            if isinstance(error, APIError):
-                self._throttle.note(error)
-            raise error.about(task_id) from None
+        except BaseException as error:
+            self._throttle.done("query", left_at, error)
+            if isinstance(error, SoraError):
+                raise error.about(task_id) from None
+            raise
+        self._throttle.done("query", left_at, None)
         if self._tell is not None:
             self._tell(Polled(task=task))
         return task

@@ -95,11 +95,11 @@ class Submitter:
 
     async def _post(self, submission: Submission[T]) -> T:
         """One POST. Cancelled after it left, it goes on in the background until its id is home."""
-        await self._throttle.turn()
+        left_at = await self._throttle.turn("create")
         attempt = Attempt()
         exchange = asyncio.create_task(self._exchange(submission, attempt))
         self._under_way.add(exchange)
-        exchange.add_done_callback(self._under_way.discard)
+        exchange.add_done_callback(lambda done: self._ended(done, left_at))
         try:
             value = await asyncio.shield(exchange)
         except asyncio.CancelledError:
@@ -124,11 +124,12 @@ class Submitter:
                     submission.subject, "the client was closed before its answer came"
                 ) from None
             raise
-        try:
-            return judge(reply, submission, datetime.now(UTC))
-        except APIError as error:
-            self._throttle.note(error)
-            raise
+        return judge(reply, submission, datetime.now(UTC))
+
+    def _ended(self, exchange: asyncio.Task[Any], left_at: float) -> None:
+        self._under_way.discard(exchange)
+        end = asyncio.CancelledError() if exchange.cancelled() else exchange.exception()
+        self._throttle.done("create", left_at, end)
 
     def _accepted(self, value: VideoTask | Character, *, abandoned: bool) -> None:
         logger.info("accepted %s%s", value.id, " (nobody awaits it any more)" if abandoned else "")

@@ -1,31 +1,226 @@
-"""One shared request budget for all calls to one host: a 429 slows every task, not one."""
+"""One shared request budget for all calls to one host: a 429 slows every task, not one.
+
+Until the relay first says "too much" nothing limits the rate; only the number of calls under way grows from a small
+window, so that little is refused when it does. Then calls leave evenly, at a rate that is cut below where it was too
+much, comes back to just below that in RECOVERY_S, stays around it for as long, and only then looks further up (the
+curve of TCP's CUBIC, made free of scale). Creates go before queries. While the host fails, one call at a time tries it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 
-from sora_async.errors import APIError, OverloadedError, RateLimitError
+from sora_async.errors import (
+    OverloadedError,
+    RateLimitError,
+    ServerError,
+    SubmissionUncertainError,
+    TransportError,
+)
+
+CUT = 0.85
+RECOVERY_S = 20.0
+FIRST_WINDOW = 32
+LAST_WINDOW = 1000
+# A first "too much" may come by bad luck: the relay is believed to bear this many calls in a pause, until it says more.
+LEAST_CALLS_IN_A_PAUSE = 10
+# How much of a pause that the loop slept too long may be made up for by calls at once.
+CATCH_UP_S = 0.05
+
+OUTCOMES = 20
+LEAST_OUTCOMES = 10
+FAILING_SHARE = 0.5
+
+
+class Rate:
+    """How fast and how many at once: pure, told the time.
+
+    Args:
+        pause_s: seconds without calls after a "too much" that names no time; 0 leaves the rate alone.
+
+    Attributes:
+        next_at: when the next call may leave.
+        window: how many calls of a kind may be under way.
+    """
+
+    def __init__(self, pause_s: float) -> None:
+        self.next_at = -math.inf
+        self.window = FIRST_WINDOW
+        self._pause_s = pause_s
+        self._peak: float | None = None
+        self._cut_at = -math.inf
+        self._recovery_from = 0.0
+        # Answers in this second and in the one before, for the first estimate of what the relay bears.
+        self._second, self._answers, self._answers_before = 0.0, 0, 0
+
+    def per_second(self, now: float) -> float:
+        """Calls per second that may leave, infinite as long as it was never too much."""
+        if self._peak is None:
+            return math.inf
+        position = max(-1.0, (now - self._recovery_from) / RECOVERY_S - 1)
+        # Bounded, as time passes also while nobody calls, and that proves nothing.
+        return self._peak * min(2.0, 1 + (1 - CUT) * position**3)
+
+    def left(self, now: float) -> None:
+        """A call leaves."""
+        if self._peak is not None:
+            self.next_at = max(self.next_at, now - CATCH_UP_S) + 1 / self.per_second(now)
+
+    def answered(self, now: float) -> None:
+        """A call was answered, and it was not too much."""
+        if self._peak is not None:
+            if self.per_second(now) >= 2 * self._peak:
+                self._peak *= 2
+                self._recovery_from = now - RECOVERY_S
+            return
+        self.window = min(LAST_WINDOW, self.window + 1)
+        if now - self._second >= 1:
+            self._answers_before = self._answers if now - self._second < 2 else 0
+            self._second, self._answers = now, 0
+        self._answers += 1
+
+    def too_much(self, left_at: float, now: float, retry_after: float | None) -> None:
+        """A call that left at `left_at` was refused as one too many. Calls that left before a cut cut no further."""
+        pause_s = self._pause_s if retry_after is None else retry_after
+        if left_at >= self._cut_at:
+            if self._pause_s:
+                self._cut(now)
+            self._cut_at, self._recovery_from = now, now + pause_s
+        self.next_at = max(self.next_at, self._cut_at + pause_s)
+
+    def _cut(self, now: float) -> None:
+        if self._peak is None:
+            seen = max(self._answers, self._answers_before)
+            self._peak = max(seen, LEAST_CALLS_IN_A_PAUSE / self._pause_s)
+            return
+        rate = self.per_second(now)
+        # Too much below the old peak: others take their share, so the new one is sought lower still.
+        self._peak = rate if rate >= self._peak else rate * (1 + CUT) / 2
+
+
+class Breaker:
+    """Whether the host fails: then one call after a growing time tries it, instead of all of them.
+
+    Args:
+        first_s: seconds until the first try.
+        limit_s: the longest time between two tries; each is twice the one before.
+
+    Attributes:
+        next_at: when the next call may leave.
+    """
+
+    def __init__(self, first_s: float, limit_s: float) -> None:
+        self.next_at = -math.inf
+        self._first_s = first_s
+        self._limit_s = limit_s
+        self._hold_s: float | None = None
+        self._failed: deque[bool] = deque(maxlen=OUTCOMES)
+
+    def left(self, now: float) -> None:
+        """A call leaves: while the host fails it is a try, and the next one is held for a limited time."""
+        if self._hold_s is not None:
+            self.next_at = now + self._hold_s
+
+    def ended(self, now: float, *, failed: bool) -> None:
+        """A call ended."""
+        if not failed:
+            if self._hold_s is not None:
+                self._failed.clear()
+                self._hold_s, self.next_at = None, -math.inf
+            self._failed.append(False)
+            return
+        self._failed.append(True)
+        if self._hold_s is not None:
+            self._hold_s = min(self._limit_s, self._hold_s * 2)
+        elif len(self._failed) >= LEAST_OUTCOMES and sum(self._failed) >= FAILING_SHARE * len(self._failed):
+            self._hold_s = min(self._limit_s, self._first_s)
+        else:
+            return
+        self.next_at = now + self._hold_s
 
 
 class Throttle:
-    """Lets calls pass, or holds all of them while the relay asked for a pause.
+    """Gives every call to one host its turn.
 
     Args:
-        pause_s: seconds to hold them after an error that names no time; relays usually send no Retry-After.
+        pause_s: as for Rate, and the time until the first try of a failing host.
+        limit_s: the longest time between two tries of a failing host.
     """
 
-    def __init__(self, *, pause_s: float) -> None:
-        self._pause_s = pause_s
-        self._resume_at = 0.0
+    def __init__(self, *, pause_s: float, limit_s: float = 30.0) -> None:
+        self.rate = Rate(pause_s)
+        self._breaker = Breaker(pause_s, limit_s)
+        self._under_way = {"create": 0, "query": 0}
+        # In the order in which they are served.
+        self._queues: dict[str, deque[asyncio.Future[float]]] = {"create": deque(), "query": deque()}
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def turn(self) -> None:
-        """Wait until a call may be made. Cancelling it is free of consequences."""
+    async def turn(self, kind: str) -> float:
+        """Wait until a call may leave. Cancelling it is free of consequences.
+
+        Args:
+            kind: `create`, which goes first, or `query`.
+
+        Returns:
+            When the call leaves; `done` must be called with it once, however the call ends.
+        """
         loop = asyncio.get_running_loop()
-        while (left := self._resume_at - loop.time()) > 0:  # noqa: ASYNC110 the pause may have grown meanwhile
-            await asyncio.sleep(left)
+        now = loop.time()
+        if self._timer is None and self._may_leave_at() <= now and self._under_way[kind] < self.rate.window:
+            return self._leave(kind, now)
+        turn: asyncio.Future[float] = loop.create_future()
+        self._queues[kind].append(turn)
+        self._serve()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.done(kind, turn.result(), None)
+            raise
 
-    def note(self, error: APIError) -> None:
-        """Take notice of an error answer: one that says "too much" holds all calls."""
-        if isinstance(error, RateLimitError | OverloadedError):
-            pause_s = self._pause_s if error.retry_after is None else error.retry_after
-            self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + pause_s)
+    def done(self, kind: str, left_at: float, end: BaseException | None) -> None:
+        """Take notice of a call's end.
+
+        Args:
+            kind: as for `turn`.
+            left_at: what `turn` answered.
+            end: the error that it ended with, None for an answer.
+        """
+        now = asyncio.get_running_loop().time()
+        self._under_way[kind] -= 1
+        if isinstance(end, RateLimitError | OverloadedError):
+            self.rate.too_much(left_at, now, end.retry_after)
+        elif isinstance(end, TransportError | ServerError | SubmissionUncertainError):
+            self._breaker.ended(now, failed=True)
+        elif not isinstance(end, asyncio.CancelledError):
+            self.rate.answered(now)
+            self._breaker.ended(now, failed=False)
+        if any(self._queues.values()):
+            self._serve()
+
+    def _may_leave_at(self) -> float:
+        return max(self.rate.next_at, self._breaker.next_at)
+
+    def _leave(self, kind: str, now: float) -> float:
+        self._under_way[kind] += 1
+        self.rate.left(now)
+        self._breaker.left(now)
+        return now
+
+    def _serve(self) -> None:
+        """Let leave who may, and come back when the next one may."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for kind, queue in self._queues.items():
+            while queue and self._under_way[kind] < self.rate.window:
+                if queue[0].done():  # its caller was cancelled
+                    queue.popleft()
+                elif (at := self._may_leave_at()) <= (now := loop.time()):
+                    queue.popleft().set_result(self._leave(kind, now))
+                else:
+                    self._timer = loop.call_at(at, self._serve)
+                    return
