@@ -143,7 +143,7 @@ class Client:
         """
         self._check_open()
         wanted = to_request(request, **fields)
-        call = build_create(await with_data_uris(wanted))
+        call = build_create(await with_data_uris(wanted) if wanted.images else wanted)
         return await self._submitter.create(call, wanted)
 
     async def query(self, task_id: str) -> VideoTask:

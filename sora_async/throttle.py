@@ -33,6 +33,9 @@ OUTCOMES = 20
 LEAST_OUTCOMES = 10
 FAILING_SHARE = 0.5
 
+_TOO_MUCH = (RateLimitError, OverloadedError)
+_FAILING = (TransportError, ServerError, SubmissionUncertainError)
+
 
 class Rate:
     """How fast and how many at once: pure, told the time.
@@ -75,7 +78,8 @@ class Rate:
                 self._peak *= 2
                 self._recovery_from = now - RECOVERY_S
             return
-        self.window = min(LAST_WINDOW, self.window + 1)
+        if self.window < LAST_WINDOW:
+            self.window += 1
         if now - self._second >= 1:
             self._answers_before = self._answers if now - self._second < 2 else 0
             self._second, self._answers = now, 0
@@ -116,7 +120,8 @@ class Breaker:
         self._first_s = first_s
         self._limit_s = limit_s
         self._hold_s: float | None = None
-        self._failed: deque[bool] = deque(maxlen=OUTCOMES)
+        # Since a first failure; health before it is not counted, for it is the usual case and must cost nothing.
+        self._failures, self._outcomes = 0, 0
 
     def left(self, now: float) -> None:
         """A call leaves: while the host fails it is a try, and the next one is held for a limited time."""
@@ -126,19 +131,25 @@ class Breaker:
     def ended(self, now: float, *, failed: bool) -> None:
         """A call ended."""
         if not failed:
-            if self._hold_s is not None:
-                self._failed.clear()
-                self._hold_s, self.next_at = None, -math.inf
-            self._failed.append(False)
+            self._succeeded()
             return
-        self._failed.append(True)
+        self._failures += 1
+        self._outcomes += 1
         if self._hold_s is not None:
             self._hold_s = min(self._limit_s, self._hold_s * 2)
-        elif len(self._failed) >= LEAST_OUTCOMES and sum(self._failed) >= FAILING_SHARE * len(self._failed):
+        elif self._outcomes >= LEAST_OUTCOMES and self._failures >= FAILING_SHARE * self._outcomes:
             self._hold_s = min(self._limit_s, self._first_s)
         else:
             return
         self.next_at = now + self._hold_s
+
+    def _succeeded(self) -> None:
+        if not self._failures:
+            return
+        self._outcomes += 1
+        if self._hold_s is not None or self._outcomes >= OUTCOMES:
+            self._failures = self._outcomes = 0
+            self._hold_s, self.next_at = None, -math.inf
 
 
 class Throttle:
@@ -190,14 +201,14 @@ class Throttle:
         """
         now = asyncio.get_running_loop().time()
         self._under_way[kind] -= 1
-        if isinstance(end, RateLimitError | OverloadedError):
+        if isinstance(end, _TOO_MUCH):
             self.rate.too_much(left_at, now, end.retry_after)
-        elif isinstance(end, TransportError | ServerError | SubmissionUncertainError):
+        elif isinstance(end, _FAILING):
             self._breaker.ended(now, failed=True)
         elif not isinstance(end, asyncio.CancelledError):
             self.rate.answered(now)
             self._breaker.ended(now, failed=False)
-        if any(self._queues.values()):
+        if self._queues["create"] or self._queues["query"]:
             self._serve()
 
     def _may_leave_at(self) -> float:

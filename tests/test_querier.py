@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from raw_server import CLOSE, Action, RawServer, http, raw_server
+from raw_server import CLOSE, STALL, Action, RawServer, http, raw_server
 
 from sora_async import (
     APIError,
@@ -97,6 +97,20 @@ async def test_query_answered_with_too_much_holds_the_next() -> None:
         await asyncio.wait([held])
         await session.close()
     assert len(server.requests) == 1
+
+
+async def test_cancelled_query_gives_its_turn_back() -> None:
+    """Else cancelled waits would use the budget up."""
+    async with raw_server(STALL) as server:
+        session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
+        throttle = Throttle(pause_s=0.0)
+        asking = asyncio.create_task(Querier(session, throttle, tell=None).query("t-1"))
+        await server.arrived.wait()
+        assert throttle._under_way["query"] == 1
+        asking.cancel()
+        await asyncio.wait([asking])
+        await session.close()
+    assert throttle._under_way["query"] == 0
 
 
 async def test_query_of_no_id_is_misuse() -> None:
