@@ -1,0 +1,61 @@
+"""A key and signed links that must show up nowhere: not in errors, events, logs or files."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import traceback
+from pathlib import Path
+
+import pytest
+from file_server import tiny_mp4
+
+from sora_async import Client, Event, Fixed, Retry, SoraError, Timeouts
+from sora_async.sandbox import KINDS, Faults, Sandbox, Scenario
+
+KEY = "sk-canary-5f2b"
+SIGNED = re.compile(r"Signature=|Expires=")
+# Those that would only wait for a limit show nothing more than the ones that break at once.
+FAULTS = [(operation, kind) for operation, kinds in KINDS.items() for kind in kinds if operation != "character"]
+
+
+def texts_of(error: BaseException) -> str:
+    """All that a user's program may print or store of an error."""
+    shown = "".join(traceback.format_exception(error))
+    return f"{error} {error!r} {shown} {vars(error)!r} {pickle.dumps(error)!r}"
+
+
+def contents_of(folder: Path) -> str:
+    """The names and bytes of all files, the hidden ones of broken downloads included."""
+    return "".join(path.name + path.read_bytes().decode("latin-1") for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("operation", "kind"), FAULTS, ids=str)
+async def test_nothing_secret_shows(
+    operation: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong, and with logging at its most talkative."""
+    caplog.set_level(logging.DEBUG)
+    events: list[Event] = []
+    shown = ""
+    faults = Faults(**{operation: {kind: 1.0}})
+    settings = {"pacing": Fixed(0), "retry": Retry(tries=2, first=0), "timeouts": Timeouts(create=0.04, query=0.04)}
+    async with (
+        Sandbox(Scenario(takes_s=0, clip=tiny_mp4()), faults=faults) as sandbox,
+        Client(KEY, sandbox.url, on_event=events.append, **settings) as client,  # type: ignore[arg-type]
+    ):
+        try:
+            if operation == "query":
+                await client.query((await client.create("a cat")).id)
+            else:
+                task = await client.generate("a cat", timeout=1)
+                if kind not in {"stall", "slow"}:  # those take real time, and add no text of their own
+                    await client.download(task, tmp_path / "cat.mp4")
+        except SoraError as error:
+            error.args = tuple(part for part in error.args if not hasattr(part, "raw"))  # a task is the user's own
+            shown = texts_of(error)
+    shown += repr(events) + repr(client) + caplog.text
+    shown += contents_of(tmp_path)
+    assert KEY not in shown
+    assert not SIGNED.search(shown)
