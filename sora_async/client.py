@@ -88,12 +88,8 @@ class Client:
         self._querier = Querier(self._session, self._throttle, tell=self._tell)
         self._repeated_query = repeating(self._querier.query, self._retry, may_repeat_query, self._heard)
         self._waiter = Waiter(self._querier, pacing=pacing or Growing(), retry=self._retry, tell=self._tell)
-        self._delivery = Delivery(
-            self._waiter,
-            local=is_local_base(self._base),
-            retry=self._retry,
-            tell=self._tell,
-        )
+        is_local = is_local_base(self._base)
+        self._delivery = Delivery(self._waiter, local=is_local, retry=self._retry, tell=self._tell)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 

@@ -66,8 +66,8 @@ def _veo_id(random: Random, model: str, now_s: float) -> str:
     return f"{model[:MODEL_LENGTH_IN_ID]}:{int(now_s)}-{ending}"
 
 
-def _dialects() -> dict[str, Dialect]:
-    return {
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {
         "sora": Dialect(
             words=("pending", "processing"),
             succeeded="completed",
@@ -134,7 +134,5 @@ def _dialects() -> dict[str, Dialect]:
             refused=flat_error_under_200,
         ),
     }
-
-
-DIALECTS: Mapping[str, Dialect] = MappingProxyType(_dialects())
+)
 """Every relay by its name."""
