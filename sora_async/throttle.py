@@ -29,8 +29,9 @@ LEAST_CALLS_IN_A_PAUSE = 10
 # How much of a pause that the loop slept too long may be made up for by calls at once.
 CATCH_UP_S = 0.05
 
-OUTCOMES = 20
-LEAST_OUTCOMES = 10
+# A crowd fails this often in a moment; a single wait, which its pacing already spares the host, in minutes.
+LEAST_OUTCOMES = 20
+OUTCOMES = 40
 FAILING_SHARE = 0.5
 
 _TOO_MUCH = (RateLimitError, OverloadedError)
