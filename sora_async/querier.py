@@ -56,5 +56,5 @@ class Querier:
 def _read(reply: Reply, task_id: str) -> VideoTask:
     if reply.cut is not None:
         raise TransportError(reply.cut)
-    retry_after = parse_retry_after(reply.retry_after, datetime.now(UTC))
+    retry_after = parse_retry_after(reply.retry_after, datetime.now(UTC), reply.date)
     return parse_task(read_answer(reply.status, reply.body, retry_after), task_id)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
+import time
+import weakref
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
@@ -16,6 +20,7 @@ from sora_async.wire.reading import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from aiohttp import ClientRequest
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -27,6 +32,12 @@ KEEPALIVE_S = 4.0
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 1024
 _BIG_BODY_BYTES = 1024 * 1024
+
+# Linux's and macOS's usual monotonic clocks stand still while the machine sleeps, and servers close connections
+# meanwhile. These go on, as the only one of Windows does.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+idle_clock = time.monotonic if _CLOCK is None else partial(time.clock_gettime, _CLOCK)
+"""Seconds that a step of the wall clock does not change, and that pass while the machine sleeps."""
 
 
 def _check_limit(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
@@ -89,18 +100,35 @@ class ProofConnector(aiohttp.TCPConnector):
     """Proves what was not sent: a request is written only to a connection that this has handed out.
 
     The proof is positive. Were this ever bypassed, a failed create would count as uncertain, not as unsent. Give
-    one to a session of your own before you lend it: `aiohttp.ClientSession(connector=ProofConnector())`.
+    one to a session of your own before you lend it: `aiohttp.ClientSession(connector=ProofConnector())`. Whatever its
+    `keepalive_timeout`, it hands out no connection that was idle for more than KEEPALIVE_S, asleep or awake.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._idle_since: weakref.WeakKeyDictionary[ResponseHandler, float] = weakref.WeakKeyDictionary()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         """Hand out a connection; while it is not handed out, nothing has left."""
         attempt = _attempt.get()
-        if attempt is None:
-            return await super().connect(req, traces, timeout)
-        attempt.sent = False
+        if attempt is not None:
+            attempt.sent = False
         connection = await super().connect(req, traces, timeout)
-        attempt.sent = True
+        while self._is_stale(connection):
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        if attempt is not None:
+            attempt.sent = True
         return connection
+
+    def _is_stale(self, connection: Connection) -> bool:
+        protocol = connection.protocol
+        assert protocol is not None  # noqa: S101 it was handed out just now
+        connection.add_callback(partial(self._released, protocol))
+        return idle_clock() - self._idle_since.get(protocol, math.inf) > KEEPALIVE_S
+
+    def _released(self, protocol: ResponseHandler) -> None:
+        self._idle_since[protocol] = idle_clock()
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +143,8 @@ class Reply:
     """Why the body is not whole, None if it is."""
     retry_after: str | None = None
     """The Retry-After header as received."""
+    date: str | None = None
+    """The Date header as received."""
 
 
 class Session:
@@ -159,6 +189,7 @@ class Session:
             attempt = Attempt()
         method = call.method
         session = self._session(method)
+        failure: TransportError | None = None
         attempt.sent = True  # until the connector proves that it is not
         proof = _attempt.set(attempt)
         try:
@@ -182,10 +213,20 @@ class Session:
         except Exception as error:  # noqa: BLE001 any class may come, and none may pass for an answer
             if _is_refused(error):
                 attempt.sent = False
-            raise explain(error, sent=attempt.sent) from None
+            failure = explain(error, sent=attempt.sent)
         finally:
             _attempt.reset(proof)
-        return Reply(status=response.status, body=body, cut=cut, retry_after=response.headers.get(hdrs.RETRY_AFTER))
+        if failure is not None:
+            # Out here, as else the foreign error, which holds the key, would stay attached as its context.
+            raise failure
+        headers = response.headers
+        return Reply(
+            status=response.status,
+            body=body,
+            cut=cut,
+            retry_after=headers.get(hdrs.RETRY_AFTER),
+            date=headers.get(hdrs.DATE),
+        )
 
     async def close(self) -> None:
         """Close the own sessions; a borrowed one stays open. Nothing can be sent any more."""

@@ -33,6 +33,7 @@ class RawServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.arrived = asyncio.Event()
+        self.answered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         self.port = 0
         self._stalled = asyncio.Event()
@@ -59,6 +60,7 @@ class RawServer:
                 if isinstance(data, str):
                     data, end = b"", data
                 writer.write(data)
+                self.answered.set()
                 if end == STALL:
                     await self._stalled.wait()
                 if end == RESET:

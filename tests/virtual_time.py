@@ -41,3 +41,15 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop for code with sockets whose clock can jump, as it does for a loop that was stalled meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalled_s = 0.0
+
+    def time(self) -> float:
+        """The seconds of the machine, and those of all jumps."""
+        return super().time() + self.stalled_s

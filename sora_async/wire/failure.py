@@ -126,23 +126,29 @@ def may_repeat_create(error: APIError) -> bool:
     return isinstance(error, RateLimitError | OverloadedError)
 
 
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
+def parse_retry_after(value: str | None, now: datetime, date: str | None = None) -> float | None:
     """Answer the seconds, 0.0 to 300.0, that a Retry-After header asks to wait; None if it says nothing usable.
 
     Args:
         value: the header: seconds or an HTTP date; None if it is missing.
         now: the present time, aware.
+        date: the Date header of the same answer. A Retry-After that is a date counts from it where it can be read,
+            so that it does not matter how wrong the clock of this machine is.
     """
     if value is None:
         return None
     found = _SECONDS.fullmatch(value)
-    seconds = float(found[1]) if found else _seconds_until(value, now)
+    seconds = float(found[1]) if found else _seconds_between(_read_date(date) or now, _read_date(value))
     return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
-def _seconds_until(value: str, now: datetime) -> float | None:
+def _seconds_between(start: datetime, end: datetime | None) -> float | None:
+    return None if end is None else (end - start).total_seconds()
+
+
+def _read_date(value: str | None) -> datetime | None:
     try:
-        moment = email.utils.parsedate_to_datetime(value[:_MAX_DATE_LENGTH])
-        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp() - now.timestamp()
+        moment = email.utils.parsedate_to_datetime((value or "")[:_MAX_DATE_LENGTH])
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
