@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 from sora_async.errors import NotFoundError, SoraError, WaitTimeoutError
@@ -21,6 +22,10 @@ BARE_ID_GRACE_S = 10.0
 """The same for an id alone, which may be new, and may as well be mistyped."""
 LAST_POLL_S = 15.0
 """How long the poll made at the deadline may take."""
+STARTS_PER_SECOND = 100.0
+"""How fast a crowd that begins to wait at once makes its first polls; 2,000 that poll every 20 s come to this rate."""
+FIRST_AT_ONCE = 5
+"""How many of them need not wait for that."""
 
 
 def is_done(task: VideoTask | None) -> bool:
@@ -105,6 +110,20 @@ class Poller:
                 timer.cancel()
             if future in self._waiting:
                 self._waiting.remove(future)
+
+
+class Spread:
+    """Keeps apart the first polls of a crowd that begins to wait at once: it would stay a crowd, poll after poll."""
+
+    def __init__(self) -> None:
+        self._next_at = -math.inf
+
+    def delay(self) -> float:
+        """The seconds by which the next one to begin is held back; 0.0 for the first few and for all who come slowly."""
+        now = asyncio.get_running_loop().time()
+        delay_s = max(0.0, self._next_at - now)
+        self._next_at = max(self._next_at, now - FIRST_AT_ONCE / STARTS_PER_SECOND) + 1 / STARTS_PER_SECOND
+        return delay_s
 
 
 class Trouble:

@@ -3,7 +3,8 @@
 Until the relay first says "too much" nothing limits the rate; only the number of calls under way grows from a small
 window, so that little is refused when it does. Then calls leave evenly, at a rate that is cut below where it was too
 much, comes back to just below that in RECOVERY_S, stays around it for as long, and only then looks further up (the
-curve of TCP's CUBIC, made free of scale). Creates go before queries. While the host fails, one call at a time tries it.
+curve of TCP's CUBIC, made free of scale). Creates go before queries. While the host fails, one call at a time tries it,
+and when it is back, those who waited leave as fast as calls usually did, not all at once.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ FIRST_WINDOW = 32
 LAST_WINDOW = 1000
 # A first "too much" may come by bad luck: the relay is believed to bear this many calls in a pause, until it says more.
 LEAST_CALLS_IN_A_PAUSE = 10
+# How many seconds of answers make up the usual rate, and the least that it is taken for after an outage.
+MEMORY_S = 30.0
+LEAST_USUAL = 20.0
 # How much of a pause that the loop slept too long may be made up for by calls at once.
 CATCH_UP_S = 0.05
 
@@ -56,8 +60,12 @@ class Rate:
         self._peak: float | None = None
         self._cut_at = -math.inf
         self._recovery_from = 0.0
-        # Answers in this second and in the one before, for the first estimate of what the relay bears.
+        # Whether the peak is no limit of the relay's, but the rate at which calls come back after an outage.
+        self._is_resuming = False
+        # Answers in this second and in the one before, for the first estimate of what the relay bears; and the mean of
+        # all seconds, in which old ones fade, with the weight that they have together.
         self._second, self._answers, self._answers_before = 0.0, 0, 0
+        self._mean, self._weight = 0.0, 0.0
 
     def per_second(self, now: float) -> float:
         """Calls per second that may leave, infinite as long as it was never too much."""
@@ -74,21 +82,45 @@ class Rate:
 
     def answered(self, now: float) -> None:
         """A call was answered, and it was not too much."""
-        if self._peak is not None:
-            if self.per_second(now) >= 2 * self._peak:
-                self._peak *= 2
-                self._recovery_from = now - RECOVERY_S
-            return
-        if self.window < LAST_WINDOW:
-            self.window += 1
         if now - self._second >= 1:
-            self._answers_before = self._answers if now - self._second < 2 else 0
-            self._second, self._answers = now, 0
+            self._fold(now)
         self._answers += 1
+        if self._peak is None:
+            if self.window < LAST_WINDOW:
+                self.window += 1
+        elif self.per_second(now) >= 2 * self._peak:
+            self._peak *= 2
+            self._recovery_from = now - RECOVERY_S
+
+    def _fold(self, now: float) -> None:
+        """Begin a new second; the ones that passed go into the mean."""
+        passed_s = now - self._second
+        fading = 0.5 ** (passed_s / MEMORY_S)
+        self._mean = self._mean * fading + self._answers / passed_s * (1 - fading)
+        self._weight = self._weight * fading + 1 - fading
+        self._answers_before = self._answers if passed_s < 2 else 0
+        self._second, self._answers = now, 0
+
+    def resume(self, now: float) -> None:
+        """The host is back after an outage: until nobody waits any more, calls leave about as fast as they usually did.
+
+        A crowd that left all at once would also come back all at once, poll after poll.
+        """
+        if self._peak is None:
+            self._is_resuming = True
+            self._peak = max(LEAST_USUAL, self._mean / self._weight if self._weight else 0.0)
+            # The flat part of the curve, which then looks further up.
+            self._recovery_from = now - RECOVERY_S
+
+    def nobody_waits(self) -> None:
+        """All who waited have left."""
+        if self._is_resuming:
+            self._is_resuming, self._peak = False, None
 
     def too_much(self, left_at: float, now: float, retry_after: float | None) -> None:
         """A call that left at `left_at` was refused as one too many. Calls that left before a cut cut no further."""
         pause_s = self._pause_s if retry_after is None else retry_after
+        self._is_resuming = False
         if left_at >= self._cut_at:
             if self._pause_s:
                 self._cut(now)
@@ -129,11 +161,10 @@ class Breaker:
         if self._hold_s is not None:
             self.next_at = now + self._hold_s
 
-    def ended(self, now: float, *, failed: bool) -> None:
-        """A call ended."""
+    def ended(self, now: float, *, failed: bool) -> bool:
+        """A call ended; answers whether this was the end of an outage."""
         if not failed:
-            self._succeeded()
-            return
+            return self._succeeded()
         self._failures += 1
         self._outcomes += 1
         if self._hold_s is not None:
@@ -141,16 +172,19 @@ class Breaker:
         elif self._outcomes >= LEAST_OUTCOMES and self._failures >= FAILING_SHARE * self._outcomes:
             self._hold_s = min(self._limit_s, self._first_s)
         else:
-            return
+            return False
         self.next_at = now + self._hold_s
+        return False
 
-    def _succeeded(self) -> None:
+    def _succeeded(self) -> bool:
         if not self._failures:
-            return
+            return False
+        was_down = self._hold_s is not None
         self._outcomes += 1
-        if self._hold_s is not None or self._outcomes >= OUTCOMES:
+        if was_down or self._outcomes >= OUTCOMES:
             self._failures = self._outcomes = 0
             self._hold_s, self.next_at = None, -math.inf
+        return was_down
 
 
 class Throttle:
@@ -207,8 +241,9 @@ class Throttle:
         elif isinstance(end, _FAILING):
             self._breaker.ended(now, failed=True)
         elif not isinstance(end, asyncio.CancelledError):
+            if self._breaker.ended(now, failed=False):
+                self.rate.resume(now)  # before the answer counts, since the outage is no part of what was usual
             self.rate.answered(now)
-            self._breaker.ended(now, failed=False)
         if self._queues["create"] or self._queues["query"]:
             self._serve()
 
@@ -236,3 +271,5 @@ class Throttle:
                 else:
                     self._timer = loop.call_at(at, self._serve)
                     return
+        if not any(self._queues.values()):
+            self.rate.nobody_waits()

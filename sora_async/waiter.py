@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sora_async.errors import MissingVideoError, SoraError, TaskFailedError
 from sora_async.events import OnEvent, Retrying, StatusChanged
 from sora_async.models import State, VideoTask
-from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Poller, Trouble, is_done
+from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Poller, Spread, Trouble, is_done
 
 if TYPE_CHECKING:
     from sora_async.pacing import Pacing
@@ -48,6 +48,7 @@ class Waiter:
         self._pacing = pacing
         self._retry = retry
         self._tell = tell
+        self._spread = Spread()
         self._pollers: dict[str, Poller] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -139,7 +140,7 @@ class Waiter:
         next(delays)
         # Nothing is known of a bare id, so it is looked at at once.
         is_bare = poller.last is None
-        delay_s = 0.0 if is_bare else delays.send(poller.last)
+        delay_s = self._spread.delay() + (0.0 if is_bare else delays.send(poller.last))
         trouble = Trouble(self._retry, grace_s=BARE_ID_GRACE_S if is_bare else NOT_FOUND_GRACE_S)
         missing = 0
         while poller.open:

@@ -22,7 +22,16 @@ from sora_async import (
     TransportError,
     VideoRequest,
 )
-from sora_async.throttle import CUT, FIRST_WINDOW, LEAST_CALLS_IN_A_PAUSE, LEAST_OUTCOMES, RECOVERY_S, Rate, Throttle
+from sora_async.throttle import (
+    CUT,
+    FIRST_WINDOW,
+    LEAST_CALLS_IN_A_PAUSE,
+    LEAST_OUTCOMES,
+    LEAST_USUAL,
+    RECOVERY_S,
+    Rate,
+    Throttle,
+)
 
 DOWN = ServerError(503, "", "down")
 
@@ -167,7 +176,7 @@ def test_cancelled_caller_gives_its_turn_back() -> None:
 
 @pytest.mark.parametrize("error", [DOWN, TransportError("gone"), SubmissionUncertainError(VideoRequest("x"), "gone")])
 def test_failing_host_is_tried_by_one_call_at_a_time(error: Exception) -> None:
-    """After growing times; the first answer lets everybody go."""
+    """After growing times; the first answer lets everybody go, one by one."""
 
     async def main() -> list[float]:
         throttle = Throttle(pause_s=2.0)
@@ -188,7 +197,7 @@ def test_failing_host_is_tried_by_one_call_at_a_time(error: Exception) -> None:
 
     asked = run_virtual(main())
     assert asked[:5] == pytest.approx([2, 6, 14, 30, 60])
-    assert asked[5:] == pytest.approx([60.0] * 4)
+    assert asked[5:] == pytest.approx([60.0 + number / LEAST_USUAL for number in range(4)], abs=0.06)
 
 
 def test_stalled_try_of_a_failing_host_holds_nobody_for_ever() -> None:
@@ -328,7 +337,7 @@ def test_outage_of_ten_minutes_costs_few_calls() -> None:
             return DOWN if loop.time() < 600 else None
 
         ended_at = await crowd(Throttle(pause_s=1.0), call, 2000)
-        assert ended_at < 660
+        assert ended_at < 700
         return calls
 
     assert run_virtual(main()) < 2000 + 100
