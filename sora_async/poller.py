@@ -119,7 +119,7 @@ class Spread:
         self._next_at = -math.inf
 
     def delay(self) -> float:
-        """The seconds by which the next one to begin is held back; 0.0 for the first few and for all who come slowly."""
+        """The seconds by which the next one to begin is held back; 0.0 for the first few and for who comes slowly."""
         now = asyncio.get_running_loop().time()
         delay_s = max(0.0, self._next_at - now)
         self._next_at = max(self._next_at, now - FIRST_AT_ONCE / STARTS_PER_SECOND) + 1 / STARTS_PER_SECOND

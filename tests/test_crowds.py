@@ -85,7 +85,7 @@ def test_outage_of_ten_minutes_fails_no_task_and_makes_no_herd(pacing: Pacing) -
 def test_few_waits_begin_at_once() -> None:
     """Nobody waits for a crowd that is not there."""
     relay = Relay(takes_s=-100)
-    relay.lasts = {task_id: -1.0 for task_id in list(relay.lasts)[:5]}
+    relay.lasts = dict.fromkeys(list(relay.lasts)[:5], -1.0)
     wait_for_all(relay, Fixed(10))
     assert relay.asked_at == [0.0] * 5
 
