@@ -165,6 +165,7 @@ class Session:
         self._borrowed = borrowed
         # Creates take minutes: on connections of their own they cannot starve the polls.
         self._own: dict[str, aiohttp.ClientSession] = {}
+        self._reading: set[aiohttp.ClientResponse] = set()
         self._is_closed = False
         headers = {hdrs.ACCEPT: "application/json", **key.header}
         self._headers = {"GET": headers, "POST": {**headers, hdrs.CONTENT_TYPE: "application/json"}}
@@ -206,9 +207,11 @@ class Session:
                 max_field_size=MAX_HEADER_BYTES,
                 max_headers=MAX_HEADERS,
             )
+            self._reading.add(response)
             try:
                 body, cut = await _read_body(response)
             finally:
+                self._reading.discard(response)
                 response.release()
         except Exception as error:  # noqa: BLE001 any class may come, and none may pass for an answer
             if _is_refused(error):
@@ -231,6 +234,9 @@ class Session:
     async def close(self) -> None:
         """Close the own sessions; a borrowed one stays open. Nothing can be sent any more."""
         self._is_closed = True
+        for response in tuple(self._reading):
+            # aiohttp would leave whoever reads a body waiting for ever.
+            response.close()
         while self._own:
             await self._own.popitem()[1].close()
 
