@@ -1,1 +1,1 @@
-"""Measurements, always as a ratio of two things run side by side; nothing here is asserted by a test."""
+"""Measurements, each in one run side by side with what it is compared to: `python -m benchmarks.NAME`."""
