@@ -44,9 +44,11 @@ def _check_boxes(file: BinaryIO, size: int) -> str | None:
     place, seen = 0, set[bytes]()
     for _ in range(_MAX_BOXES):
         file.seek(place)
-        kind, length = _read_box(file.read(16), size - place)
+        kind, smallest, length = _read_box(file.read(16), size - place)
         if length is None:
             return f"it is cut short or damaged at byte {place} of {size}"
+        if kind == b"moov" and not _is_tiled(file, place + smallest, place + length):
+            return f"the index of its pictures, at byte {place}, is damaged"
         seen.add(kind)
         place += length
         if place == size:
@@ -54,14 +56,28 @@ def _check_boxes(file: BinaryIO, size: int) -> str | None:
     return f"it has more than {_MAX_BOXES} parts"
 
 
-def _read_box(header: bytes, room: int) -> tuple[bytes, int | None]:
-    """The kind and the length of a box; None for a length that does not fit into the room that is left."""
+def _is_tiled(file: BinaryIO, place: int, end: int) -> bool:
+    """Whether boxes fill a stretch of the file; some writers of QuickTime files put zeros behind the last one."""
+    for _ in range(_MAX_BOXES):
+        file.seek(place)
+        header = file.read(min(16, end - place))
+        if not header[:4].strip(b"\0"):
+            return True
+        _, _, length = _read_box(header, end - place)
+        if length is None:
+            return False
+        place += length
+    return False
+
+
+def _read_box(header: bytes, room: int) -> tuple[bytes, int, int | None]:
+    """The kind, the least length and the length of a box; None if that does not fit into the room that is left."""
     length, kind, smallest = int.from_bytes(header[:4], "big"), header[4:8], 8
     if length == 0 and len(header) >= 8:
-        return kind, room
+        return kind, smallest, room
     if length == 1:
         length, smallest = int.from_bytes(header[8:16], "big"), 16
-    return kind, length if smallest <= length <= room else None
+    return kind, smallest, length if smallest <= length <= room else None
 
 
 def _check_webm(start: bytes, size: int) -> str | None:

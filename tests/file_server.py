@@ -16,7 +16,8 @@ def box(kind: bytes, body: bytes = b"") -> bytes:
 
 def tiny_mp4(payload: int = 1000, fill: bytes = b"v") -> bytes:
     """A video that is whole as far as its boxes tell."""
-    return box(b"ftyp", b"isom\0\0\2\0isomiso2") + box(b"moov", box(b"mvhd", bytes(100))) + box(b"mdat", fill * payload)
+    index = box(b"moov", box(b"mvhd", bytes(range(1, 101))))
+    return box(b"ftyp", b"isom\0\0\2\0isomiso2") + index + box(b"mdat", fill * payload)
 
 
 class Request(NamedTuple):
@@ -26,7 +27,10 @@ class Request(NamedTuple):
 
 @dataclass
 class Answer:
-    """What goes over the wire: the head, then `body`, of which only `cut` bytes are sent if that is given."""
+    """What goes over the wire: the head, then `body`, of which only `cut` bytes are sent if that is given.
+
+    `raw` is sent in the place of all that; with `drip_s`, the last 500 bytes go out one by one, so many seconds apart.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -34,6 +38,15 @@ class Answer:
     cut: int | None = None
     declare: bool = True
     stays: bool = False
+    raw: bytes | None = None
+    drip_s: float | None = None
+
+    def spell(self) -> bytes:
+        """The head and the body as bytes."""
+        length = {"Content-Length": str(len(self.body))} if self.declare else {}
+        lines = [f"{name}: {value}" for name, value in {"Connection": "close", **length, **self.headers}.items()]
+        head = "\r\n".join([f"HTTP/1.1 {self.status} Said", *lines, "", ""])
+        return head.encode("utf-8") + self.body[: self.cut]
 
 
 Handler = Callable[[Request], Answer]
@@ -66,6 +79,7 @@ class FileServer:
         self.connections = 0
         self.url = ""
         self.asked = asyncio.Event()
+        self.serving = set[asyncio.Task[None]]()
         self._closing = asyncio.Event()
 
     @property
@@ -74,6 +88,7 @@ class FileServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.serving.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             fields = dict(line.split(": ", 1) for line in head[1:] if line)
@@ -87,11 +102,15 @@ class FileServer:
             await writer.wait_closed()
 
     async def _send(self, answer: Answer, writer: asyncio.StreamWriter) -> None:
-        length = {"Content-Length": str(len(answer.body))} if answer.declare else {}
-        lines = [f"{name}: {value}" for name, value in {"Connection": "close", **length, **answer.headers}.items()]
-        writer.write("\r\n".join([f"HTTP/1.1 {answer.status} Said", *lines, "", ""]).encode("utf-8"))
-        writer.write(answer.body[: answer.cut])
+        wire = answer.spell() if answer.raw is None else answer.raw
+        dripping = 0 if answer.drip_s is None else min(500, len(wire))
+        writer.write(wire[: len(wire) - dripping])
         await writer.drain()
+        for place in range(len(wire) - dripping, len(wire)):
+            if not self._closing.is_set():
+                await asyncio.sleep(answer.drip_s)
+                writer.write(wire[place : place + 1])
+                await writer.drain()
         if answer.stays:
             await self._closing.wait()
 
@@ -100,13 +119,14 @@ class FileServer:
 
 
 @contextlib.asynccontextmanager
-async def serving(*handlers: Handler | Answer) -> AsyncIterator[FileServer]:
+async def serving(*handlers: Handler | Answer, at: str = "127.0.0.1") -> AsyncIterator[FileServer]:
     files = FileServer(*handlers)
-    server = await asyncio.start_server(files.serve, "127.0.0.1", 0, limit=2**17)
-    files.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(files.serve, at, 0, limit=2**17)
+    files.url = f"http://{at}:{server.sockets[0].getsockname()[1]}"
     try:
         yield files
     finally:
         files.release()
         server.close()
         await server.wait_closed()
+        await asyncio.gather(*files.serving)

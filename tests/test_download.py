@@ -185,18 +185,6 @@ async def test_download_from_a_silent_server_ends(tmp_path):
     assert "silent" in str(error)
 
 
-async def test_download_that_drips_ends(tmp_path):
-    """A server below the slowest rate allowed is left, although it is never silent."""
-    policy = DownloadPolicy(delays_s=(), min_rate=1e15, rate_window_s=0.0)
-    assert "bytes per second" in str(await refuse(Files(VIDEO), tmp_path, policy))
-
-
-async def test_download_fast_enough_goes_on_in_each_window(tmp_path):
-    """The rate is measured anew in each window."""
-    policy = DownloadPolicy(delays_s=(), min_rate=0.0, rate_window_s=0.0)
-    assert await fetch_from(Files(VIDEO), tmp_path, policy)
-
-
 async def test_download_from_nobody_says_so(tmp_path):
     """A server that cannot be reached is trouble, not an unsafe link."""
     async with serving(Answer()) as server:
@@ -214,6 +202,13 @@ async def test_download_follows_redirects(tmp_path, status):
     async with serving(away, Files(VIDEO)) as server, downloader() as fetcher:
         await fetcher.fetch(f"{server.url}/a/v.mp4", tmp_path / "cat.mp4")
     assert server.requests[1].target == "/b%2Fc?x=%2B"
+
+
+async def test_download_does_not_wait_for_the_body_of_a_redirect(tmp_path):
+    """Only the place that it names is of interest."""
+    away = Answer(VIDEO, status=302, headers={"Location": "/b"}, cut=10, stays=True)
+    async with serving(away, Files(VIDEO)) as server, downloader() as fetcher:
+        assert (await fetcher.fetch(server.url, tmp_path / "cat.mp4")).read_bytes() == VIDEO
 
 
 async def test_download_follows_five_redirects_and_no_more(tmp_path):

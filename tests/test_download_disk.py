@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -190,25 +189,3 @@ def test_part_not_open_is_misuse(tmp_path):
     part.close()
     with pytest.raises(ValueError, match="not open"):
         part.write([b"!"])
-
-
-async def test_disk_survives_a_kill(tmp_path):
-    """After kill -9 a new process goes on with what the killed one had written."""
-    target, large = tmp_path / "cat.mp4", tiny_mp4(100_000)
-    code = (
-        "import asyncio, pathlib, sys\n"
-        "from sora_async.download import Downloader, DownloadPolicy\n"
-        "fetcher = Downloader(local=True, policy=DownloadPolicy(chunk_bytes=1000))\n"
-        "asyncio.run(fetcher.fetch(sys.argv[1], pathlib.Path(sys.argv[2])))"
-    )
-    hanging = Answer(large, headers={"ETag": ETAG}, cut=50_000, stays=True)
-    async with serving(hanging, Files(large)) as server, downloader(ONCE) as fetcher:
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, server.url, str(target))
-        try:
-            await until_part_has(target, 1000)
-        finally:
-            child.kill()
-            await child.wait()
-        assert not target.exists()
-        assert (await fetcher.fetch(server.url, target)).read_bytes() == large
-    assert server.ranges[1] is not None

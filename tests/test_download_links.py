@@ -50,6 +50,9 @@ def test_link_relative_is_joined(location, joined):
         "https://user@h.example/",
         "https://user:pass@h.example/",
         "https://@h.example/",
+        "https://[::1]@/a",
+        "https://[::1]@:443/a",
+        "https://[]/a",
         "https://8.8.8.8@127.0.0.1/",
         "https:///x",
         "https:h.example",
@@ -80,6 +83,14 @@ def test_link_local_may_be_http():
     assert parse_link("http://127.0.0.1:8000/v", local=True).port == 8000
 
 
-def test_link_shown_has_no_signature():
-    """Messages show neither the query nor the fragment of a link."""
-    assert show_link(parse_link("https://h.example/v%2F.mp4?sig=SECRET#SECRET")) == "https://h.example/v%2F.mp4"
+@pytest.mark.parametrize("location", ["http://h.example/", "HTTP://h.example/a", "ftp://h.example/", "//me@h.example/"])
+def test_link_of_a_redirect_stays_https(location):
+    """A redirect is judged like the first link: it leads neither back to http nor to another scheme."""
+    with pytest.raises(UnsafeURLError):
+        parse_link(location, base=parse_link("https://h.example/a/b"))
+
+
+@pytest.mark.parametrize("path", ["/v%2F.mp4?sig=SECRET#SECRET", "/SECRET/v.mp4", "?SECRET", ""])
+def test_link_shown_has_no_signature(path):
+    """Messages show where a link leads, and nothing that could open it."""
+    assert show_link(parse_link(f"https://h.example:8443{path}")) == "https://h.example:8443"

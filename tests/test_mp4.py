@@ -32,6 +32,12 @@ def large(kind: bytes, body: bytes) -> bytes:
         FTYP + MOOV + b"\0\0\0\0mdat" + b"pictures",
         FTYP + MOOV + box(b"moof", bytes(8)) + MDAT,
         FTYP + box(b"moof", bytes(8)) + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100)) + box(b"trak")) + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100)) + bytes(4)) + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100)) + bytes(3)) + MDAT,
+        FTYP + box(b"moov", large(b"mvhd", bytes(100)) + box(b"trak")) + MDAT,
+        FTYP + large(b"moov", box(b"mvhd", bytes(100)) + box(b"trak")) + MDAT,
+        FTYP + MDAT + b"\0\0\0\0moov" + box(b"mvhd", bytes(100)),
         EBML + b"\x18\x53\x80\x67\x84body",
         EBML + b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" + b"body of unknown length",
         EBML.replace(b"\x84webm", b"\x88matroska").replace(b"\x8b", b"\x8f") + b"\x18\x53\x80\x67\x84body",
@@ -76,10 +82,15 @@ def test_video_that_is_something_else_is_named(data, what):
         FTYP + MOOV + b"\0\0\0\1mdat",
         FTYP + MOOV + large(b"mdat", b"pictures")[:-1],
         FTYP + box(b"free") * 100_000 + MOOV + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100))[:-1]) + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100)) + b"\0\0\0\7trak") + MDAT,
+        FTYP + box(b"moov", box(b"mvhd", bytes(100)) + b"\0\0\0\x08tr") + MDAT,
+        FTYP + large(b"moov", box(b"mvhd", bytes(100)) + b"\0\0\0\xfftrak") + MDAT,
+        FTYP + box(b"moov", box(b"free") * 100_001) + MDAT,
     ],
 )
 def test_video_of_boxes_that_do_not_tile_is_refused(data):
-    """The top-level boxes must fill the file exactly, be not too many, and hold pictures and their index."""
+    """The boxes must fill the file, and those of the index the index, be not too many, and hold both."""
     assert check(data) is not None
 
 
@@ -100,6 +111,38 @@ def test_video_webm_damaged_is_refused(data):
     assert check(data) is not None
 
 
+@pytest.mark.parametrize(
+    ("container", "codec", "options"),
+    [
+        ("mp4", "mpeg4", {}),
+        ("mp4", "mpeg4", {"movflags": "faststart"}),
+        ("mp4", "mpeg4", {"movflags": "frag_keyframe+empty_moov"}),
+        ("mp4", "mpeg4", {"movflags": "frag_keyframe+empty_moov+default_base_moof+cmaf"}),
+        ("mp4", "mpeg4", {"movflags": "use_metadata_tags", "moov_size": "20000"}),
+        ("mov", "mpeg4", {}),
+        ("ipod", "mpeg4", {}),
+        ("3gp", "mpeg4", {}),
+        ("webm", "vp8", {}),
+        ("matroska", "mpeg4", {}),
+    ],
+)
+def test_video_of_a_real_writer_is_accepted(container, codec, options, tmp_path):
+    """The check has no quarrel with what real software writes."""
+    av = pytest.importorskip("av")
+    file = tmp_path / "video"
+    with av.open(str(file), "w", format=container, options=options) as output:
+        output.metadata["title"] = "a cat"
+        stream = output.add_stream(codec, rate=24)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(12):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    assert check(file.read_bytes()) is None
+
+
 def test_video_cut_anywhere_is_refused():
     """No truncation of a video passes."""
     whole = tiny_mp4(5000)
@@ -107,10 +150,10 @@ def test_video_cut_anywhere_is_refused():
 
 
 def test_video_with_a_garbled_box_header_is_refused():
-    """A wrong bit in the length of any top-level box is found."""
+    """A wrong bit in the length of any top-level box, or of one in the index, is found."""
     whole, dice = tiny_mp4(5000), random.Random(1)
     moov = len(box(b"ftyp", b"isom\0\0\2\0isomiso2"))
-    places = [start + byte for start in (0, moov, whole.index(b"mdat") - 4) for byte in range(4)]
+    places = [start + byte for start in (0, moov, moov + 8, whole.index(b"mdat") - 4) for byte in range(4)]
     for _ in range(500):
         bad = bytearray(whole)
         bad[dice.choice(places)] ^= 1 << dice.randrange(8)

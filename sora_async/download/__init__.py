@@ -1,6 +1,7 @@
 """From the link of a result to a whole file, or to nothing."""
 
 from sora_async.download.downloader import Downloader, OnRetry
-from sora_async.download.transfer import DownloadPolicy, OnProgress
+from sora_async.download.policy import DownloadPolicy
+from sora_async.download.transfer import OnProgress
 
 __all__ = ["DownloadPolicy", "Downloader", "OnProgress", "OnRetry"]

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 
-from sora_async.addresses import is_public
+from sora_async.download.guard import open_connector
 from sora_async.download.links import parse_link, show_link
 from sora_async.download.part import Disk, Part
-from sora_async.download.transfer import DownloadPolicy, OnProgress, Transfer, TroubleError
-from sora_async.errors import DownloadError, UnsafeURLError
-
-if TYPE_CHECKING:
-    from aiohttp import AddrInfoType
+from sora_async.download.policy import DownloadPolicy
+from sora_async.download.transfer import OnProgress, Transfer
+from sora_async.download.trouble import DripError, TroubleError
+from sora_async.errors import DownloadError
 
 OnRetry = Callable[[str, float], None]
 """Is told what went wrong and the seconds until the next try."""
-
-
-class _PrivateAddressError(OSError):
-    """The connection would lead to a machine that is not on the public Internet."""
-
-
-def _open_public_socket(info: AddrInfoType) -> socket.socket:
-    # The one place that sees where a connection really leads: after DNS, redirects and odd spellings of numbers.
-    family, kind, protocol, _, address = info
-    if not is_public(str(address[0])):
-        raise _PrivateAddressError("the address is not public")
-    return socket.socket(family, kind, protocol)
 
 
 class Downloader:
@@ -48,6 +34,7 @@ class Downloader:
         self._local = local
         self._policy = policy or DownloadPolicy()
         self._session: aiohttp.ClientSession | None = None
+        self._under_way: set[asyncio.Timeout] = set()
         self._closed = False
 
     async def fetch(
@@ -72,40 +59,63 @@ class Downloader:
             DownloadError: the server refuses (a `status` of 401, 403, 404 or 410 means that a fresh link is needed),
                 what came is no whole video, the disk refuses, or another download writes the same file.
             ValueError: the target is a directory.
-            RuntimeError: the downloader is closed.
+            RuntimeError: the downloader is closed, or was closed meanwhile.
         """
-        link = parse_link(url, local=self._local)
-        target = Path(target)
-        part, disk = Part(target), Disk(target)
-        transfer = Transfer(
-            session=self._open_session(),
-            link=link,
-            part=part,
-            disk=disk,
-            policy=self._policy,
-            local=self._local,
-            on_progress=on_progress,
-        )
         try:
-            await disk.run(part.open)
-            await self._persist(transfer, on_retry)
-            await disk.run(part.commit)
+            transfer = self._prepare(url, Path(target), on_progress)
+            return await self._bring(transfer, on_retry)
+        except BaseException as error:
+            # The link is to be seen neither in the errors behind this one nor in the variables of its frames.
+            error.__context__ = None
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
-            await disk.run(part.close)
-        return target
+            del url
 
     async def close(self) -> None:
         """Close the connections; downloads under way fail, and what they have stays for a later try."""
         self._closed = True
+        for scope in self._under_way:
+            # Not by closing their connections: aiohttp would leave whoever reads a body waiting for ever.
+            scope.reschedule(asyncio.get_running_loop().time())
         if self._session is not None:
             await self._session.close()
+
+    def _prepare(self, url: str, target: Path, on_progress: OnProgress | None) -> Transfer:
+        return Transfer(
+            session=self._open_session(),
+            link=parse_link(url, local=self._local),
+            part=Part(target),
+            disk=Disk(target),
+            policy=self._policy,
+            local=self._local,
+            on_progress=on_progress,
+        )
+
+    async def _bring(self, transfer: Transfer, on_retry: OnRetry | None) -> Path:
+        part, disk = transfer.part, transfer.disk
+        scope = asyncio.timeout(None)
+        self._under_way.add(scope)
+        try:
+            async with scope:
+                await disk.run(part.open)
+                await self._persist(transfer, on_retry)
+                await disk.run(part.commit)
+                return part.target
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._under_way.discard(scope)
+            await disk.run(part.close)
+        raise RuntimeError(f"closed while {part.target} was fetched; what came is kept: download it again")
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
             raise RuntimeError("this downloader is closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=None if self._local else _open_public_socket),
+                connector=open_connector(local=self._local),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(sock_connect=self._policy.connect_s, sock_read=self._policy.read_s),
                 # Ranges and lengths count the bytes on the wire, so nothing may be packed on the way.
@@ -118,16 +128,19 @@ class Downloader:
     async def _persist(self, transfer: Transfer, on_retry: OnRetry | None) -> None:
         """Repeat after trouble until the part is a whole video, or the delays are used up without progress."""
         part, policy = transfer.part, self._policy
-        # Less than the slowest rate allowed is no progress: else a dripping server could keep it up for days.
-        step = max(1.0, policy.min_rate * policy.rate_window_s)
+        # What the slowest rate allowed brings before it is called a drip.
+        step = max(1.0, 2 * policy.min_rate * policy.rate_window_s)
         best, delays = part.size, iter(policy.delays_s)
         while True:
             try:
-                return await _attempt(transfer)
+                return await transfer.attempt()
             except TroubleError as error:
                 trouble = error
             if part.size >= best + step:
                 best, delays = part.size, iter(policy.delays_s)
+            elif isinstance(trouble, DripError):
+                # Drips do not add up to progress: else a server could keep them up for days.
+                best = part.size
             delay_s = next(delays, None)
             if delay_s is None:
                 raise DownloadError(f"{show_link(transfer.link)}: {trouble}", trouble.status)
@@ -135,23 +148,3 @@ class Downloader:
             if on_retry is not None:
                 on_retry(str(trouble), delay_s)
             await asyncio.sleep(delay_s)
-
-
-async def _attempt(transfer: Transfer) -> None:
-    try:
-        await transfer.attempt()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        # Their texts may hold the signed link, so only what is known to be harmless goes on.
-        raise _translate(error) from None
-
-
-def _translate(error: aiohttp.ClientError | TimeoutError) -> DownloadError | TroubleError:
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _PrivateAddressError):
-        return UnsafeURLError("the link of the file leads to a machine that is not public")
-    if isinstance(error, aiohttp.InvalidURL):
-        return UnsafeURLError("the link of the file names no host that can be reached")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return TroubleError(f"its server cannot be reached: {error.os_error.strerror or error.os_error}")
-    if isinstance(error, TimeoutError):
-        return TroubleError("its server was silent for too long")
-    return TroubleError(f"the connection broke ({type(error).__name__})")

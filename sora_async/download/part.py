@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
+import attrs
+
+from sora_async.download.digests import Digest
 from sora_async.errors import DownloadError
 from sora_async.mp4 import check_video
 
@@ -58,6 +61,7 @@ class Part:
         size: bytes on disk so far.
         etag: the strong ETag of the version that those bytes belong to, None if they cannot be resumed.
         total: bytes of the whole file, None if not known.
+        digest: what the whole file must hash to, None if not known.
     """
 
     def __init__(self, target: Path) -> None:
@@ -65,6 +69,7 @@ class Part:
         self.size = 0
         self.etag: str | None = None
         self.total: int | None = None
+        self.digest: Digest | None = None
         self._path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.part.json")
         self._descriptor: int | None = None
@@ -110,22 +115,25 @@ class Part:
     def _read_note(self) -> None:
         try:
             note = json.loads(self._note.read_bytes())
-            self.etag, self.total = str(note["etag"]), None if note["total"] is None else int(note["total"])
+            self.total = None if note["total"] is None else int(note["total"])
+            self.digest = None if note.get("digest") is None else Digest(*note["digest"])
+            self.etag = str(note["etag"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             # Without a readable note the bytes belong to nothing known: they are fetched anew.
-            self.etag = self.total = None
+            self.etag = self.total = self.digest = None
 
-    def restart(self, etag: str | None = None, total: int | None = None) -> None:
+    def restart(self, etag: str | None = None, total: int | None = None, digest: Digest | None = None) -> None:
         """Drop all bytes and start on another version of the file."""
         # In this order a kill in between never leaves bytes of one version with the note of another.
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
-        self.size, self.etag, self.total = 0, etag, total
+        self.size, self.etag, self.total, self.digest = 0, etag, total, digest
         self._note.unlink(missing_ok=True)
         if etag is not None:
             note = os.open(self._note, _FLAGS | os.O_EXCL, 0o666)
             with os.fdopen(note, "wb") as file:
-                file.write(json.dumps({"etag": etag, "total": total}).encode())
+                digested = None if digest is None else attrs.astuple(digest)
+                file.write(json.dumps({"etag": etag, "total": total, "digest": digested}).encode())
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Append the chunks; what fits before the disk refuses stays and counts."""
@@ -138,7 +146,11 @@ class Part:
     def check(self) -> str | None:
         """What is wrong with the video on disk, None if it is whole."""
         with os.fdopen(os.dup(self._fd), "rb") as file:
-            return check_video(file, self.size)
+            fault = check_video(file, self.size)
+            file.seek(0)
+            if fault is None and self.digest is not None and not self.digest.matches(file):
+                return f"its {self.digest.algorithm} is not the one that its server told"
+            return fault
 
     def commit(self) -> None:
         """Make the file durable and give it its final name, in one step."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,9 +9,13 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
+from sora_async.download.digests import read_digest
 from sora_async.download.links import parse_link, show_link
+from sora_async.download.pace import Pace, keep_pace
 from sora_async.download.part import Disk, Part
+from sora_async.download.policy import DownloadPolicy
 from sora_async.download.ranges import ask_range, read_content_range, read_etag, read_retry_after
+from sora_async.download.trouble import SpoiltError, TroubleError, translate
 from sora_async.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -25,45 +28,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _EXPIRED = frozenset({401, 403, 404, 410})
 _REPEATABLE = frozenset({408, 425, 429, *range(500, 600)})
-
-
-@attrs.frozen(kw_only=True)
-class DownloadPolicy:
-    """The limits of a download."""
-
-    max_bytes: int = 4 * 2**30
-    """The largest file that is accepted, in bytes."""
-    connect_s: float = 10.0
-    """Seconds for a connection with its TLS handshake."""
-    read_s: float = 30.0
-    """Seconds that the server may be silent."""
-    delays_s: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0)
-    """Seconds before each repeat after trouble; progress starts them anew, and with none left the download fails."""
-    min_rate: float = 1024.0
-    """The slowest rate that is put up with, in bytes per second; 0 for any."""
-    rate_window_s: float = 60.0
-    """Seconds over which that rate is measured."""
-    chunk_bytes: int = 2**20
-    """Bytes that are collected before they are written."""
-
-
-class TroubleError(Exception):
-    """Something that may be gone at the next try; it never leaves a Downloader.
-
-    Args:
-        message: what happened, without secrets.
-        status: the HTTP status, None if it did not come to that.
-        retry_after_s: seconds that the server asks to wait, 0 if it did not say.
-    """
-
-    def __init__(self, message: str, status: int | None = None, retry_after_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-
-class SpoiltError(TroubleError):
-    """Trouble that leaves nothing on disk worth to go on from."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -91,19 +55,20 @@ class Transfer:
         Raises:
             TroubleError: it may work the next time, from where the part is now.
             DownloadError: it will not.
-            aiohttp.ClientError: the connection failed; so does TimeoutError.
         """
         try:
             await self._go_on()
         except SpoiltError:
             await self.disk.run(self.part.restart)
             raise
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise translate(error) from None
 
     async def _go_on(self) -> None:
-        async with self._open() as response:
+        async with keep_pace(self.policy) as pace, self._open() as response:
             span = self._accept(response)
             if span is not None:
-                await self._receive(response, *span)
+                await self._receive(response, pace, *span)
         fault = await self.disk.run(self.part.check)
         if fault is not None:
             raise SpoiltError(f"what came is not a whole video: {fault}")
@@ -142,8 +107,11 @@ class Transfer:
             raise SpoiltError("its server answered another range than the one asked for", status)
         if total is not None and total > self.policy.max_bytes:
             raise self._too_large()
+        digest = read_digest(headers, whole=status == 200)
         if status == 200:
-            self.disk.start(part.restart, read_etag(headers), total)
+            self.disk.start(part.restart, read_etag(headers), total, digest)
+        else:
+            part.digest = part.digest or digest
         return part.size if status == 206 else 0, total
 
     def _continues(self, start: int | None, total: int | None, etag: str | None) -> bool:
@@ -152,10 +120,10 @@ class Transfer:
         asked = bool(ask_range(part.size, part.etag))
         return asked and start == part.size and part.total in {None, total} and etag in {None, part.etag}
 
-    async def _receive(self, response: aiohttp.ClientResponse, start: int, total: int | None) -> None:
+    async def _receive(self, response: aiohttp.ClientResponse, pace: Pace, start: int, total: int | None) -> None:
         """Write the body batch by batch, each while the next one is read."""
         # Nothing may be awaited before the first read: an error hides what aiohttp holds unread.
-        pace, batch, pending = _Pace(self.policy), list[bytes](), 0
+        batch, pending = list[bytes](), 0
         room = (self.policy.max_bytes if total is None else total) - start
         try:
             async for chunk in response.content.iter_any():
@@ -192,27 +160,3 @@ class Transfer:
         error = DownloadError(f"{show_link(self.link)} is larger than the {self.policy.max_bytes} bytes allowed")
         error.retryable = False
         return error
-
-
-class _Pace:
-    """Finds out a server that drips: each byte in time for the silence limit, and yet no end to be seen."""
-
-    def __init__(self, policy: DownloadPolicy) -> None:
-        self._policy = policy
-        self._clock = asyncio.get_running_loop().time
-        self._since_s, self._bytes = self._clock(), 0
-
-    def count(self, received: int) -> None:
-        """Count some bytes.
-
-        Raises:
-            TroubleError: too few came in the window that is over now.
-        """
-        self._bytes += received
-        now_s = self._clock()
-        elapsed_s = now_s - self._since_s
-        if elapsed_s < self._policy.rate_window_s:
-            return
-        if self._bytes < self._policy.min_rate * elapsed_s:
-            raise TroubleError(f"its server sends less than {self._policy.min_rate:.0f} bytes per second")
-        self._since_s, self._bytes = now_s, 0
