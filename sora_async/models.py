@@ -55,6 +55,8 @@ def check_timestamps(text: str) -> str:
 def _to_images(images: Iterable[str | Path] | None) -> tuple[str | Path, ...] | None:
     if isinstance(images, str | bytes | os.PathLike):
         raise ValueError(f"images must be a list, such as images=[{_shown(images)}]")  # noqa: TRY004 one class for bad values
+    if images is not None and not isinstance(images, Iterable):
+        raise ValueError(f"images must be a list, not {_shown(images)}")
     return None if images is None else tuple(images)
 
 

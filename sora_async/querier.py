@@ -45,7 +45,8 @@ class Querier:
         except BaseException as error:
             self._throttle.done("query", left_at, error)
             if isinstance(error, SoraError):
-                raise error.about(task_id) from None
+                # Without the frames that read the answer, whose variables hold all of it, its signed links too.
+                raise error.about(task_id).with_traceback(None) from None
             raise
         self._throttle.done("query", left_at, None)
         if self._tell is not None:

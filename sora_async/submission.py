@@ -16,8 +16,8 @@ from sora_async.models import Character, State, VideoRequest, VideoTask
 from sora_async.retry import Retry, may_repeat_submission, repeating
 from sora_async.session import Attempt, Reply, Session
 from sora_async.wire.failure import parse_retry_after, proves_refused, read_answer
-from sora_async.wire.reading import salvage_id
-from sora_async.wire.task import parse_character, parse_created
+from sora_async.wire.reading import keep_raw, parse_json, salvage_id
+from sora_async.wire.task import find_healthy_id, parse_character, parse_created
 
 if TYPE_CHECKING:
     from sora_async.throttle import Throttle
@@ -27,8 +27,6 @@ logger = logging.getLogger("sora_async")
 
 T = TypeVar("T", VideoTask, Character)
 
-RAW_BYTES = 2048
-"""How much of an answer an uncertain create keeps."""
 LAST_READ_S = 0.05
 """What the drain adds for answers that are here and not yet read: a loop that stalled is late for its own limits."""
 
@@ -131,7 +129,11 @@ class Submitter:
                     submission.subject, "the client was closed before its answer came"
                 ) from None
             raise
-        return judge(reply, submission, datetime.now(UTC))
+        try:
+            return judge(reply, submission, datetime.now(UTC))
+        except SoraError as error:
+            # Without the frames that read the answer, whose variables hold all of it, its signed links too.
+            raise error.with_traceback(None) from None
 
     def _ended(self, exchange: asyncio.Task[Any], left_at: float, ended: asyncio.Future[None]) -> None:
         self._under_way.discard(exchange)
@@ -172,17 +174,28 @@ def judge(reply: Reply, submission: Submission[T], now: datetime) -> T:
         SubmissionUncertainError: everything else.
     """
     retry_after = parse_retry_after(reply.retry_after, now, reply.date)
+    named: str | None = None
     try:
         return submission.read(read_answer(reply.status, reply.body, retry_after))
     except APIError as error:
-        if proves_refused(error):
+        named = _name_task(reply.body)
+        if named is None and proves_refused(error):
             raise
         reason = str(error)
     except DecodeError as error:
         if 200 <= reply.status < 300 and (salvaged := submission.salvage(reply.body)) is not None:
             return salvaged
         reason = reply.cut or str(error)
-    raise SubmissionUncertainError(submission.subject, reason, reply.body[:RAW_BYTES])
+    doubt = SubmissionUncertainError(submission.subject, reason, keep_raw(reply.body))
+    # An answer that refuses and shows a healthy task contradicts itself: what it names can be looked at.
+    raise doubt if named is None else doubt.about(named)
+
+
+def _name_task(body: bytes) -> str | None:
+    try:
+        return find_healthy_id(parse_json(body))
+    except DecodeError:
+        return None
 
 
 def _salvage_created(body: bytes) -> VideoTask | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from file_server import tiny_mp4
+from raw_server import http, raw_server
 
 from sora_async import Client, Event, Fixed, Retry, SoraError, Timeouts
 from sora_async.sandbox import KINDS, Faults, Sandbox, Scenario
@@ -68,3 +70,23 @@ async def test_nothing_secret_shows(
     shown += contents_of(tmp_path)
     assert KEY not in shown
     assert not SIGNED.search(shown)
+
+
+SIGNED_ANSWERS = {
+    "page": b"<html>see https://cdn.example/v.mp4?Expires=1&amp;Signature=s for it</html>",
+    "task without an id": b'{"status":"completed","video_url":"https://cdn.example/v.mp4?Expires=1&Signature=s"}',
+    "escaped": b'{"video_url":"https:\\/\\/cdn.example\\/v.mp4\\u003fExpires=1\\u0026Signature=s"',
+    "refusal": b'{"error":{"message":"cannot fetch https://cdn.example/v.mp4?Expires=1&Signature=s now"}}',
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 502])
+@pytest.mark.parametrize("body", SIGNED_ANSWERS.values(), ids=SIGNED_ANSWERS)
+async def test_no_error_shows_the_signature_of_a_link_in_an_answer(body: bytes, status: int) -> None:
+    """Errors keep some of the answer, for the relay's support, and are printed; links stay readable without it."""
+    async with raw_server(http(status, body)) as server, Client(KEY, server.url, retry=Retry(tries=1)) as client:
+        ends = await asyncio.gather(client.create("a cat"), client.query("t-1"), return_exceptions=True)
+    errors = [end for end in ends if isinstance(end, SoraError)]
+    assert ends[0] in errors
+    for error in errors:
+        assert not SIGNED.search(texts_of(error))

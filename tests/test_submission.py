@@ -98,6 +98,22 @@ async def test_answer_that_proves_nothing_is_uncertain_and_never_repeated(action
     assert "sk-canary" not in str(end) + repr(end)
 
 
+CONTRADICTING = {
+    "429": http(429, '{"id":"sora-2:task_1","status":"queued"}'),
+    "saturated": http(503, '{"id":"sora-2:task_1","status":"pending","message":"saturated"}'),
+    "bad field": http(400, '{"data":{"task_id":"sora-2:task_1","status":"running"},"message":"no"}'),
+}
+
+
+@pytest.mark.parametrize("action", CONTRADICTING.values(), ids=CONTRADICTING)
+async def test_refusal_that_shows_a_healthy_task_is_uncertain_and_names_it(action: Action) -> None:
+    """It may have been bought, so it is sent once, and the user can look at the task."""
+    end, server = await create(action)
+    assert isinstance(end, SubmissionUncertainError)
+    assert (end.task_id, end.billed) == ("sora-2:task_1", "unknown")
+    assert server.creates == 1
+
+
 async def test_stalled_create_is_uncertain() -> None:
     """The read limit passed; the relay may still accept it."""
     end, server = await create(STALL, timeouts=Timeouts(create=0.03))
