@@ -161,6 +161,15 @@ def test_delay_is_a_quarter_over_the_schedule_at_the_most(policy: Retry) -> None
         assert delays.send(None) <= planned * 1.25 * (1 + 1e-9)
 
 
+def test_delays_are_spread_over_that_quarter() -> None:
+    """Clients that failed together do not come back together."""
+    delays = Retry(factor=1).delays()
+    next(delays)
+    drawn = [delays.send(None) for _ in range(1000)]
+    assert 1.0 <= min(drawn) < 1.01
+    assert 1.24 < max(drawn) <= 1.25
+
+
 @pytest.mark.parametrize(
     "make",
     [

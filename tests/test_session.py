@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import pickle
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 from aiohttp import client_exceptions
-from raw_server import CLOSE, RESET, STALL, closed_port, http, raw_server
+from raw_server import CLOSE, RESET, STALL, closed_port, full_port, http, raw_server
 
 from sora_async import RequestTimeoutError, Timeouts, TransportError
 from sora_async.session import ApiKey, Attempt, ProofConnector, Session, explain
@@ -284,3 +285,144 @@ async def test_cancelled_send_tells_whether_it_left() -> None:
             await sending
         await session.close()
     assert attempt.sent
+
+
+async def test_query_carries_no_body() -> None:
+    """Some gateways refuse a GET with one, be it empty."""
+    async with raw_server(http(200)) as server:
+        session = session_to(server.url)
+        await session.send(QUERY)
+        await session.close()
+    head = server.requests[0].lower()
+    assert b"accept: application/json\r\n" in head
+    assert b"content-length" not in head
+    assert b"transfer-encoding" not in head
+
+
+async def test_send_brings_the_times_that_the_relay_tells() -> None:
+    """A Retry-After that is a date counts from the relay's own clock."""
+    times = ["Retry-After: Thu, 09 Oct 2025 08:53:50 GMT", "Date: Thu, 09 Oct 2025 08:53:20 GMT"]
+    async with raw_server(http(429, headers=times)) as server:
+        session = session_to(server.url)
+        reply = await session.send(QUERY)
+        await session.close()
+    assert (reply.retry_after, reply.date) == ("Thu, 09 Oct 2025 08:53:50 GMT", "Thu, 09 Oct 2025 08:53:20 GMT")
+
+
+@pytest.mark.parametrize(("excess", "cut"), [(0, None), (1, "the answer is over 4 MiB")])
+async def test_body_at_the_cap(excess: int, cut: str | None) -> None:
+    """Exactly 4 MiB are whole, and of what is larger the first 4 MiB are kept as they came."""
+    body = (b"0123456789abcde" * (MAX_BODY_BYTES // 15 + 1))[: MAX_BODY_BYTES + excess]
+    async with raw_server(http(200, body)) as server:
+        session = session_to(server.url)
+        reply = await session.send(QUERY)
+        await session.close()
+    assert reply.body == body[:MAX_BODY_BYTES]
+    assert reply.cut == cut
+
+
+async def test_cut_body_of_many_parts_is_kept_as_it_came() -> None:
+    """The id may stand across the border of two of them."""
+    body = b"0123456789abcde" * 70_000
+    async with raw_server((http(200, body, length=1 << 21), CLOSE)) as server:
+        session = session_to(server.url)
+        reply = await session.send(QUERY)
+        await session.close()
+    assert reply.body == body
+    assert reply.cut == "the answer was cut off"
+
+
+async def test_long_status_line_does_not_cost_the_answer() -> None:
+    """A gateway may put the upstream's whole complaint there."""
+    async with raw_server(http(200, "{}").replace(b" X\r\n", b" " + b"a" * 20_000 + b"\r\n")) as server:
+        session = session_to(server.url)
+        assert (await session.send(CREATE)).body == b"{}"
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "limits"), [(CREATE, Timeouts(create=0.03)), (QUERY, Timeouts(query=0.03))], ids=["create", "query"]
+)
+async def test_each_operation_has_its_own_limit_for_silence(call: Call, limits: Timeouts) -> None:
+    """A query may be given up much sooner than a create."""
+    async with raw_server(STALL) as server:
+        session = session_to(server.url, timeouts=limits)
+        with pytest.raises(RequestTimeoutError, match=r"^the answer took too long"):
+            await session.send(call)
+        await session.close()
+
+
+@pytest.mark.parametrize("call", [CREATE, QUERY], ids=["create", "query"])
+async def test_connecting_has_a_limit_and_sends_nothing(call: Call) -> None:
+    """A host that drops all packets would hold a call for minutes."""
+    with full_port() as port:
+        session = session_to(f"http://127.0.0.1:{port}", timeouts=Timeouts(connect=0.03))
+        with pytest.raises(RequestTimeoutError, match=r"^connecting took too long") as caught:
+            await session.send(call)
+        await session.close()
+    assert caught.value.sent is False
+
+
+def test_attempt_that_was_not_begun_left_nothing() -> None:
+    """The proof holds from the first moment."""
+    assert Attempt().sent is False
+
+
+async def test_closed_session_sends_nothing() -> None:
+    """A session made after the close would never be closed."""
+    async with raw_server(http(200)) as server:
+        session = session_to(server.url)
+        await session.close()
+        with pytest.raises(RuntimeError, match=r"^the client was closed"):
+            await session.send(CREATE)
+    assert server.connections == 0
+
+
+def responses() -> int:
+    """How many answers of aiohttp are alive."""
+    gc.collect()
+    return sum(isinstance(thing, aiohttp.ClientResponse) for thing in gc.get_objects())
+
+
+async def test_answers_that_were_read_are_not_kept() -> None:
+    """Memory does not grow with the calls."""
+    before = responses()
+    async with raw_server(http(200, "{}")) as server:
+        session = session_to(server.url)
+        await session.send(QUERY)
+        assert responses() == before
+        await session.close()
+
+
+async def test_connection_of_the_pool_is_used_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After exactly 4 idle seconds it is used, after more a new one is made; its owner's traces see both."""
+    clock = [0.0]
+    monkeypatch.setattr("sora_async.session.idle_clock", lambda: clock[0])
+    connected: list[float] = []
+
+    async def note(*_: object) -> None:
+        connected.append(clock[0])
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(note)
+    async with (
+        raw_server(http(200)) as server,
+        aiohttp.ClientSession(connector=ProofConnector(), trace_configs=[trace]) as own,
+    ):
+        session = session_to(server.url, borrowed=own)
+        for clock[0] in (0.0, 4.0, 8.5):
+            await session.send(CREATE)
+    assert connected == [0.0, 8.5]
+    assert server.connections == 2
+
+
+def test_unknown_exception_is_named() -> None:
+    """Of what nobody foresaw at least the class can be reported."""
+    assert str(explain(ZeroDivisionError("secret"), sent=True)) == "the call failed (ZeroDivisionError)"
+
+
+def test_key_says_that_it_is_one() -> None:
+    """Where it is printed, and where it is pickled."""
+    assert repr(ApiKey(KEY)) == "ApiKey('***')"
+    with pytest.raises(TypeError, match=r"^an API key cannot be pickled"):
+        pickle.dumps(ApiKey(KEY))

@@ -96,7 +96,7 @@ def _by_text(text: str) -> type[APIError] | None:
 def _by_status(status: int, words: list[str]) -> type[APIError]:
     if 200 <= status < 300:
         # The flat shape repeats the status that the relay meant in `code`.
-        status = next((int(word) for word in words if re.fullmatch("[345][0-9][0-9]", word)), 500)
-    if status >= 500 or status < 200:
+        status = next((int(word) for word in words if re.fullmatch("[345][0-9][0-9]", word)), status)
+    if not 300 <= status < 500:
         return InvalidRequestError if "invalid_request_error" in words else ServerError
     return _STATUSES.get(status, APIError)

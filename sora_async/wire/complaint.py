@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from sora_async.errors import DecodeError
-from sora_async.wire.reading import is_page, parse_json
+from sora_async.wire.reading import hide_queries, is_page, parse_json
 from sora_async.wire.values import clean_text
 
 MAX_TEXT = 500
@@ -80,8 +80,10 @@ def hear(value: Any) -> Complaint:
 
 
 def _words(parts: list[dict[str, Any]], key: str) -> list[str]:
-    values = (part.get(key) for part in parts)
-    return [clean_text(str(value).strip()[:_MAX_WORD]) for value in values if _is_word(value) and value != ""]
+    words = (
+        " ".join(str(value)[:_SCANNED_TEXT].split()) for value in (part.get(key) for part in parts) if _is_word(value)
+    )
+    return [clean_text(word[:_MAX_WORD]) for word in words if word]
 
 
 def _next_layer(parts: list[dict[str, Any]]) -> Any:
@@ -106,12 +108,9 @@ def _join(problems: list[Any]) -> str:
 
 
 def _unfold(text: str) -> Any:
-    start = text.find("{")
-    if start < 0 or not text.rstrip().endswith("}"):
-        return None
     try:
-        return parse_json(text[start:].encode("utf-8", "replace"))
-    except DecodeError:
+        return parse_json(text[text.index("{") :].encode(errors="replace"))
+    except (ValueError, DecodeError):
         return None
 
 
@@ -121,5 +120,5 @@ def _shorten(text: str) -> tuple[str, bool]:
         title = _TITLE.search(text)
         text = html.unescape(title[1]) if title else ""
         text = f"a page of HTML, {text.strip()!r}" if text.strip() else "a page of HTML"
-    line = clean_text(" ".join(text.split()))
+    line = clean_text(hide_queries(" ".join(text.split())))
     return (line if len(line) <= MAX_TEXT else f"{line[: MAX_TEXT - 1]}…"), page

@@ -62,7 +62,7 @@ def read_answer(status: int, body: bytes, retry_after: float | None = None) -> A
     except DecodeError:
         if is_accepted:
             raise
-        value = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
+        value = body[:MAX_BODY_BYTES].decode(errors="replace")
     if not is_accepted or _is_failure(value):
         raise _make_error(status, value, retry_after)
     return value

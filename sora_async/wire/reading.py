@@ -13,16 +13,20 @@ from sora_async.errors import DecodeError
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """The largest answer that is read, in bytes."""
+RAW_BYTES = 2048
+"""How much of an answer that cannot be read is kept in an error, in bytes."""
 WRAPPERS = ("data", "result")
 """The keys under which relays put a task into an envelope."""
 
 _MAX_CONTAINERS = 100_000
+_MAX_VALUES = 200_000
 _MAX_DEPTH = 100
 _MAX_TOKENS = 100_000
 _MAX_ID_LENGTH = 512
-_RAW_BYTES = 2048
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ID_KEYS = ("id", "task_id")
+# In JSON a slash may have a backslash before it, and a question mark may be written as its number.
+_QUERY = re.compile(rb"(https?:(?:\\?/){2}[^\s\"'<>?#]{1,2000}?)(?:[?#]|\\u003f)[^\s\"'<>]+", re.IGNORECASE)
 _PAGE = re.compile(r"<(?:!doctype|html|head|body|title)\b", re.IGNORECASE)
 # A string's closing quote is optional, so that a cut string is one token and never a place to start again: the
 # walk stays linear. The possessive quantifiers keep it so within the string.
@@ -38,6 +42,16 @@ def is_task_id(value: object) -> TypeGuard[str]:
         and value[0] != " "
         and value[-1] != " "
     )
+
+
+def keep_raw(body: bytes) -> bytes:
+    """The first bytes of an answer as errors hold them: they may be shown, so the queries of links are left out."""
+    return _QUERY.sub(rb"\1?***", body[:RAW_BYTES])
+
+
+def hide_queries(text: str) -> str:
+    """A text with the queries of its links, which may sign them, left out."""
+    return _QUERY.sub(rb"\1?***", text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def is_page(text: str) -> bool:
@@ -57,14 +71,17 @@ def parse_json(body: bytes) -> Any:
     try:
         return _parse(body)
     except ValueError as error:
-        raise DecodeError(str(error), body[:_RAW_BYTES]) from None
+        reason = str(error)
+    # Out here, as else the decoder's own error, which holds all of the text, would stay attached as its context.
+    raise DecodeError(reason, keep_raw(body))
 
 
 def _parse(body: bytes) -> Any:
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
     containers = body.count(b"{") + body.count(b"[")
-    if containers > _MAX_CONTAINERS:
+    # Parsed, each of them takes up to a hundred bytes more than here.
+    if containers > _MAX_CONTAINERS or body.count(b",") > _MAX_VALUES:
         raise ValueError("the answer has too many parts")
     try:
         # The codec utf-8-sig does the same in ten times the time.
@@ -144,7 +161,7 @@ def salvage_id(body: bytes) -> str | None:
     None if the id's closing quote did not arrive, if two values of it differ, or if the rest looks like an error.
     """
     # Bytes that are no UTF-8 become surrogates, with which no text passes for an id.
-    text = body[:MAX_BODY_BYTES].removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "surrogateescape").lstrip()
+    text = body[:MAX_BODY_BYTES].removeprefix(_BYTE_ORDER_MARK).decode(errors="surrogateescape").lstrip()
     if not text.startswith("{"):
         return None
     root: dict[str, Any] = {}
@@ -196,4 +213,4 @@ def _unescape(text: str) -> str:
     try:
         return str(json.loads(f'"{text}"', strict=False))
     except ValueError:
-        return ""
+        return "\0"  # no id, and yet a text: an error that says it is one

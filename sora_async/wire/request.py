@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal
@@ -110,22 +111,19 @@ def request_to_body(request: VideoRequest) -> dict[str, Any]:
     return body
 
 
-def _structure_field(name: str) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: Any) -> Any:
-        if name == "images" and not isinstance(value, list | tuple | None):
-            raise ValueError(f"images must be a list, not {value!r:.60}")
-        if name == "watermark" and isinstance(value, str):
-            value = {"true": True, "false": False}.get(value, value)
-        # The field's own converter and validator, which coerce nothing, judge it: so each bad field is named.
-        attrs.evolve(_EXAMPLE, **{name: value})
-        return value
-
-    return structure
+def _structure_field(name: str, value: Any, _: Any) -> Any:
+    if name == "images" and not isinstance(value, list | tuple | None):
+        raise ValueError(f"images must be a list, not {value!r:.60}")
+    if name == "watermark" and isinstance(value, str):
+        value = {"true": True, "false": False}.get(value, value)
+    # The field's own converter and validator, which coerce nothing, judge it: so each bad field is named.
+    attrs.evolve(_EXAMPLE, **{name: value})
+    return value
 
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    rules: dict[str, Any] = {name: override(struct_hook=_structure_field(name)) for name in _NAMES}
+    rules: dict[str, Any] = {name: override(struct_hook=partial(_structure_field, name)) for name in _NAMES}
     rules["extra"] = override(struct_hook=lambda value, _: value)
     converter.register_structure_hook(VideoRequest, make_dict_structure_fn(VideoRequest, converter, **rules))
     return converter

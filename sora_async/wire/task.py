@@ -30,6 +30,7 @@ _LAST_LINK_KEYS = (("video", "url"), ("videos", None), ("urls", None), ("metadat
 _PROGRESS_KEYS = (("progress", 100.0), ("percentage", 100.0), ("progress_pct", 1.0))
 _CREATED_KEYS = ("created_at", "submit_time")
 _UPDATED_KEYS = ("status_update_time", "updated_at", "completed_at", "finish_time")
+_MAX_STATUS = 200
 _ENVELOPE_TEXTS = frozenset({"success", "succeeded", "succeed", "ok", "成功", "操作成功", "请求成功"})
 
 Object = dict[str, Any]
@@ -96,6 +97,12 @@ def find_status(levels: Iterable[Object]) -> str | None:
     return None
 
 
+def find_healthy_id(body: Any) -> str | None:
+    """Answer the id of a task that the answer shows as waiting, running or succeeded in a known word."""
+    state = _STATES.get((find_status(find_levels(body)) or "").strip().lower(), State.FAILED)
+    return None if state is State.FAILED or state is State.CANCELLED else find_id(body)
+
+
 def has_id(levels: list[Object]) -> bool:
     """Whether any level, or a string in place of one, tells an id."""
     return any(level.get("id") or level.get("task_id") for level in levels) or find_id(levels[0]) is not None
@@ -113,7 +120,7 @@ def _read_task(body: Any, task_id: str) -> VideoTask:
     has_failed = state is State.FAILED or state is State.CANCELLED
     return VideoTask(
         id=task_id,
-        status=status or "",
+        status=(status or "")[:_MAX_STATUS],
         state=state,
         progress=_find_progress(levels),
         video_url=link,

@@ -36,6 +36,7 @@ SHAPES: dict[str, Any] = {
     "detail as text": {"detail": "W"},
     "detail as list": {"detail": [{"msg": "W"}]},
     "detail as list of texts": {"detail": ["W"]},
+    "detail as list of messages": {"detail": [{"message": "W"}, {"x": 1}]},
     "detail as object": {"detail": {"code": "c", "message": "W"}},
     "success false": {"success": False, "message": "W"},
     "error true": {"error": True, "message": "W"},
@@ -58,6 +59,11 @@ def test_error_shape(body: object, status: int) -> None:
     assert fail(status, body).message == "W"
 
 
+def test_error_without_facts() -> None:
+    """Nothing is made up where the relay says nothing."""
+    assert fail(500).args == (500, "", "the relay gives no reason", None, None)
+
+
 def test_error_facts() -> None:
     """Code, request id and Retry-After travel in the error; the id is cut out of the text."""
     body = json.dumps(nested("slow (request id: 2025-abc)", "rate_limit_exceeded")).encode()
@@ -72,9 +78,10 @@ def test_error_facts() -> None:
         ({"error": {"message": "x（request id：r1）"}}, "r1"),
         ({"error": {"message": "x", "request_id": "r1"}}, "r1"),
         ({"code": "c", "message": "x. Request ID: r1.", "request_id": "r2"}, "r2"),
+        ({"error": {"message": "x", "request_id": " "}, "request_id": "r2"}, "r2"),
+        ({"error": {"message": '{"message":"x"}', "request_id": "r1"}}, "r1"),
         ({"error": {"message": "x"}}, None),
     ],
-    ids=str,
 )
 def test_error_request_id(body: object, request_id: str | None) -> None:
     """The relay's id of the request stands in the text or in a field."""
@@ -96,8 +103,12 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "braces that are no JSON": ({"error": "use {size}"}, "use {size}"),
     "JSON that says nothing": ({"error": '{"a":1}'}, '{"a":1}'),
     "surrogate and controls": ({"error": "a\ud800\x1b[2J\u202e"}, "a\ufffd\ufffd[2J\ufffd"),
+    "surrogate in folded JSON": ({"error": '{"error":"W\ud800"}'}, "W?"),
     "bad UTF-8": (b"a\xff", "a\ufffd"),
+    "as long as may be shown": ({"error": "x" * 500}, "x" * 500),
+    "longer": ({"error": "x" * 501}, "x" * 499 + "…"),
     "places": ({"detail": [{"loc": ["body", "images", 0], "msg": "bad"}, {"msg": "b"}, 5]}, "body.images.0: bad; b"),
+    "many problems": ({"detail": list("abcdefghijkl")}, "a; b; c; d; e; f; g; h; i; j"),
 }
 
 
@@ -114,7 +125,8 @@ def test_error_text_is_bounded(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(404, nested("Invalid URL")), (404, b""), (404, b"<html>"), (301, b""), (308, nested("moved"))]
+    ("status", "body"),
+    [(404, nested("Invalid URL")), (404, b""), (404, b"<html>"), (300, b""), (399, b""), (308, nested("moved"))],
 )
 def test_wrong_path_says_so(status: int, body: Any) -> None:
     """What looks like a wrong path says what to check."""

@@ -28,14 +28,14 @@ UNREADABLE = {
     "deep": (b"[" * 101 + b"]" * 101, "too deep"),
     "deep objects": (b'{"a":' * 101 + b"1" + b"}" * 101, "too deep"),
     "long number": (b'{"seed":' + b"9" * 5000 + b"}", "number that is too long"),
-    "many parts": (b"[" + b"[]," * 100_000 + b"[]]", "too many parts"),
+    "many parts": (b"[" + b"{}," * 99_999 + b"{}]", "too many parts"),
 }
 
 
 @pytest.mark.parametrize(("body", "said"), UNREADABLE.values(), ids=UNREADABLE)
 def test_parse_json_unreadable(body: bytes, said: str) -> None:
     """What cannot be read is a DecodeError that says why, keeps 2 KiB of it, and quotes nothing."""
-    with pytest.raises(DecodeError, match=said) as caught:
+    with pytest.raises(DecodeError, match=f"^the answer .*{said}") as caught:
         parse_json(body)
     assert caught.value.raw == body[:2048]
     assert "secret" not in str(caught.value)
@@ -52,7 +52,7 @@ READABLE = {
     "task_id said twice": (b'{"data":{"task_id":"a","task_id":["c"]}}', {"data": {"task_id": None}}),
     "raw line break in a text": (b'{"prompt":"a\nb"}', {"prompt": "a\nb"}),
     "as deep as allowed": (b"[" * 100 + b"]" * 100, None),
-    "many flat parts": (b"[" + b"{}," * 90_000 + b"{}]", [{}] * 90_001),
+    "as many parts as allowed": (b"[" + b"{}," * 99_998 + b"{}]", [{}] * 99_999),
 }
 
 

@@ -33,6 +33,7 @@ NOW = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
         ("Thu, 09 Oct 2025 08:53:50 GMT", 30.0),
         ("Thursday, 09-Oct-25 08:53:50 GMT", 30.0),
         ("Thu, 09 Oct 2025 08:53:50 -0000", 30.0),
+        ("Thu, 09 Oct 2025 08:53:50", 30.0),
         ("Thu, 09 Oct 2025 16:53:50 +0800", 30.0),
         ("Thu, 09 Oct 2025 08:00:00 GMT", 0.0),
         ("Fri, 09 Oct 2026 08:00:00 GMT", 300.0),
@@ -43,6 +44,13 @@ NOW = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
 def test_parse_retry_after_form(value: str | None, seconds: float | None) -> None:
     """Seconds and dates are clamped to 0 to 300; anything else says nothing."""
     assert parse_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.usefixtures("far_from_utc")
+@pytest.mark.parametrize("zone", [" GMT", " -0000", ""])
+def test_parse_retry_after_where_the_machine_is_far_from_utc(zone: str) -> None:
+    """The zone of the machine changes no wait; a date without a zone is in UTC."""
+    assert parse_retry_after(f"Thu, 09 Oct 2025 08:53:50{zone}", NOW) == 30.0
 
 
 dates = st.from_regex(r"\A[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{1,9}( GMT| [+-][0-9]{1,5})?\Z")

@@ -105,20 +105,20 @@ def test_parse_task_keeps_the_callers_id() -> None:
 
 
 NO_TASKS: dict[str, tuple[Any, str]] = {
-    "null": (None, "not a JSON object"),
-    "list": ([{"status": "completed"}], "not a JSON object"),
-    "text": ("completed", "not a JSON object"),
-    "empty object": ({}, "neither a status"),
-    "other object": ({"code": "success", "message": "ok", "data": {"x": 1}}, "neither a status"),
-    "nothing yet": ({"code": "success", "message": "", "data": None}, "nothing for this task yet"),
-    "empty data": ({"code": 0, "data": {}}, "nothing for this task yet"),
+    "null": (None, "the answer is not a JSON object"),
+    "list": ([{"status": "completed"}], "the answer is not a JSON object"),
+    "text": ("completed", "the answer is not a JSON object"),
+    "empty object": ({}, "the answer is no task"),
+    "other object": ({"code": "success", "message": "ok", "data": {"x": 1}}, "the answer is no task"),
+    "nothing yet": ({"code": "success", "message": "", "data": None}, "the relay has nothing for this task yet"),
+    "empty data": ({"code": 0, "data": {}}, "the relay has nothing for this task yet"),
 }
 
 
 @pytest.mark.parametrize(("body", "said"), NO_TASKS.values(), ids=NO_TASKS)
 def test_parse_task_no_task(body: object, said: str) -> None:
     """A body that tells nothing of a task is an error that says so."""
-    with pytest.raises(DecodeError, match=said):
+    with pytest.raises(DecodeError, match=f"^{said}"):
         read(body)
 
 
@@ -130,6 +130,7 @@ def test_parse_task_no_task(body: object, said: str) -> None:
         {"data": {"id": "x"}},
         {"data": "x"},
         {"detail": {"id": "x"}},
+        {"detail": {"task_id": "x"}},
         {"video_url": "https://cdn.example/a.mp4"},
         {"status": "weird"},
     ],
@@ -167,7 +168,7 @@ def test_parse_created_shape(body: dict[str, Any], state: State) -> None:
 )
 def test_parse_created_without_id(body: object) -> None:
     """A create's answer without an id cannot be polled."""
-    with pytest.raises(DecodeError, match="without a task id"):
+    with pytest.raises(DecodeError, match=r"^the relay answered the create without a task id"):
         parse_created(body)
 
 
@@ -234,7 +235,9 @@ def test_parse_character_shape(wrap: Any) -> None:
         "permalink": "https://s.example/cat",
         "profile_picture_url": "https://s.example/p",
     }
-    found = parse_character(wrap(who))
+    body = wrap(who)
+    found = parse_character(body)
+    assert found.raw is body
     assert (found.id, found.username) == ("c1", "cat")
     assert (found.permalink, found.profile_picture_url) == ("https://s.example/cat", "https://s.example/p")
 
@@ -242,7 +245,7 @@ def test_parse_character_shape(wrap: Any) -> None:
 @pytest.mark.parametrize("body", [None, {}, {"id": "c1"}, {"username": "cat"}, {"id": "", "username": "cat"}], ids=str)
 def test_parse_character_incomplete(body: object) -> None:
     """A character without an id or a name is none."""
-    with pytest.raises(DecodeError, match="no character"):
+    with pytest.raises(DecodeError, match=r"^the answer is no character"):
         parse_character(body)
 
 

@@ -77,7 +77,9 @@ def test_video_url_empty_place(empty: object) -> None:
     assert _link({"video_url": empty, "url": empty, "output": empty, "videos": [empty], "video": {"url": LINK}}) == LINK
 
 
-@pytest.mark.parametrize("form", [f" {LINK}\n", f"`{LINK}`", f" ` {LINK} ` ", LINK.replace("https", "HTTPS", 1)])
+@pytest.mark.parametrize(
+    "form", [f" {LINK}\n", f"`{LINK}`", f" ` {LINK} ` ", LINK.replace("https", "HTTPS", 1), f"{LINK}X"]
+)
 def test_video_url_wrapping(form: str) -> None:
     """Spaces and backticks around a link are cut off, and nothing else."""
     assert _link({"video_url": form}) == form.strip(" `\n")
@@ -90,7 +92,13 @@ def test_video_url_output_form(output: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"content": [{"url": LINK}]}, {"metadata": LINK}, {"video_url": "https://a.example/\ud800"}]
+    "body",
+    [
+        {"content": [{"url": LINK}]},
+        {"metadata": LINK},
+        {"output": {"url": [LINK]}},
+        {"video_url": "https://a.example/\ud800"},
+    ],
 )
 def test_video_url_elsewhere(body: dict[str, Any]) -> None:
     """A link in a place that nobody uses for the video, or one that cannot be sent, does not count."""
@@ -134,6 +142,7 @@ PROGRESS = [
     (" 50 % ", 0.5),
     ("12.5", 0.125),
     (130, 1.0),
+    (1000, 1.0),
     (-5, 0.0),
     ("-5", 0.0),
 ]
@@ -143,6 +152,7 @@ NO_PROGRESS = [
     False,
     float("nan"),
     float("inf"),
+    1001,
     1e300,
     10**400,
     "9" * 400,
@@ -169,6 +179,7 @@ PROGRESS_PLACES = {
     "detail.progress_pct": {"detail": {"progress_pct": 0.4}},
     "detail.pending_info": {"detail": {"pending_info": {"progress_pct": 0.4}}},
     "data.detail.progress_pct": {"data": {"detail": {"progress_pct": "0.4"}}},
+    "progress_pct with a percent sign": {"detail": {"progress_pct": "40%"}},
     "outer before inner": {"progress": 40, "detail": {"progress_pct": 0.9}, "data": {"progress": 90}},
     "first that makes sense": {
         "progress": "n/a",
@@ -180,7 +191,7 @@ PROGRESS_PLACES = {
 
 @pytest.mark.parametrize("body", PROGRESS_PLACES.values(), ids=PROGRESS_PLACES)
 def test_progress_place(body: dict[str, Any]) -> None:
-    """Only `progress_pct` is a fraction; the outermost value that makes sense counts."""
+    """Only `progress_pct` without a percent sign is a fraction; the outermost value that makes sense counts."""
     assert parse_task({"status": "running", **body}, "T").progress == 0.4
 
 
@@ -202,10 +213,12 @@ TIMES = [
     ("2025-10-09T08:53:20.123456789Z", MOMENT + timedelta(microseconds=123456)),
     ("2025-10-09T16:53:20.123456789+08:00", MOMENT + timedelta(microseconds=123456)),
     ("2025-10-09 08:53:20", MOMENT),
+    ("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC)),
 ]
 NO_TIMES = [
     *(None, 0, "0", 0.0, "", True, -5, 1, 1e300, float("nan"), float("inf"), 10**400, 1760000000000000),
     *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2025-13-45T99:99:99Z"),
+    *("2100-01-01T00:00:00Z", "1760000000%"),
     *("soon", "50%", "2025-10-09", [1760000000], {"seconds": 1760000000}),
 ]
 
@@ -215,6 +228,14 @@ def test_time_form(value: object, moment: datetime | None) -> None:
     """Seconds, milliseconds and ISO 8601 give an aware UTC time; 0, null and the absurd give None."""
     assert read_time(value) == moment
     assert moment is None or str(read_time(value)).endswith("+00:00")
+
+
+@pytest.mark.usefixtures("far_from_utc")
+@pytest.mark.parametrize(("value", "moment"), TIMES)
+def test_time_where_the_machine_is_far_from_utc(value: object, moment: datetime) -> None:
+    """The zone of the machine changes no time."""
+    assert read_time(value) == moment
+    assert str(read_time(value)).endswith("+00:00")
 
 
 @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: {"data": it}, lambda it: {"detail": it}])
