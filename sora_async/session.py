@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import math
 import time
@@ -77,6 +78,11 @@ class ApiKey:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an API key cannot be pickled: make a new client where it is needed")
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits that tell this key from others, and from which it cannot be found."""
+        return hashlib.sha256(self._value.encode()).hexdigest()[:8]
 
     @property
     def header(self) -> dict[str, str]:
@@ -221,7 +227,10 @@ class Session:
             _attempt.reset(proof)
         if failure is not None:
             # Out here, as else the foreign error, which holds the key, would stay attached as its context.
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # it holds this frame, and would hold itself and the whole request with it
         headers = response.headers
         return Reply(
             status=response.status,

@@ -186,9 +186,13 @@ def judge(reply: Reply, submission: Submission[T], now: datetime) -> T:
         if 200 <= reply.status < 300 and (salvaged := submission.salvage(reply.body)) is not None:
             return salvaged
         reason = reply.cut or str(error)
-    doubt = SubmissionUncertainError(submission.subject, reason, keep_raw(reply.body))
     # An answer that refuses and shows a healthy task contradicts itself: what it names can be looked at.
-    raise doubt if named is None else doubt.about(named)
+    raise _doubt(submission, reason, reply.body, named)
+
+
+def _doubt(submission: Submission[Any], reason: str, body: bytes, named: str | None) -> SubmissionUncertainError:
+    error = SubmissionUncertainError(submission.subject, reason, keep_raw(body))
+    return error if named is None else error.about(named)
 
 
 def _name_task(body: bytes) -> str | None:

@@ -19,7 +19,7 @@ from sora_async.wire.reading import MAX_BODY_BYTES, find_id, parse_json, salvage
 from sora_async.wire.request import build_create, build_query
 from sora_async.wire.task import parse_character, parse_created, parse_task
 
-_MOST_CONTAINERS = 100_000
+_MOST_CONTAINERS = 50_000
 _MOST_DEPTH = 100
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _REQUEST = VideoRequest("a cat")

@@ -18,7 +18,7 @@ RAW_BYTES = 2048
 WRAPPERS = ("data", "result")
 """The keys under which relays put a task into an envelope."""
 
-_MAX_CONTAINERS = 100_000
+_MAX_CONTAINERS = 50_000
 _MAX_VALUES = 200_000
 _MAX_DEPTH = 100
 _MAX_TOKENS = 100_000

@@ -24,11 +24,12 @@ UNREADABLE = {
     "page in capitals": (b"<HTML><BODY>secret", "check the base URL"),
     "XML": (b"<error>secret</error>", "is not JSON"),
     "two values": (b"{} {}", "not JSON"),
-    "deep for the stack": (b"[" * 90_000 + b"]" * 90_000, "too deep"),
+    "deep for the stack": (b"[" * 49_000 + b"]" * 49_000, "too deep"),
     "deep": (b"[" * 101 + b"]" * 101, "too deep"),
     "deep objects": (b'{"a":' * 101 + b"1" + b"}" * 101, "too deep"),
     "long number": (b'{"seed":' + b"9" * 5000 + b"}", "number that is too long"),
-    "many parts": (b"[" + b"{}," * 99_999 + b"{}]", "too many parts"),
+    "many values": (b"[" + b"1," * 200_001 + b"1]", "too many parts"),
+    "many parts": (b"[" + b"{}," * 49_999 + b"{}]", "too many parts"),
 }
 
 
@@ -52,7 +53,8 @@ READABLE = {
     "task_id said twice": (b'{"data":{"task_id":"a","task_id":["c"]}}', {"data": {"task_id": None}}),
     "raw line break in a text": (b'{"prompt":"a\nb"}', {"prompt": "a\nb"}),
     "as deep as allowed": (b"[" * 100 + b"]" * 100, None),
-    "as many parts as allowed": (b"[" + b"{}," * 99_998 + b"{}]", [{}] * 99_999),
+    "as many parts as allowed": (b"[" + b"{}," * 49_998 + b"{}]", [{}] * 49_999),
+    "as many values as allowed": (b"[" + b"1," * 200_000 + b"1]", [1] * 200_001),
 }
 
 
