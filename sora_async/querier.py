@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sora_async.errors import SoraError, TransportError
+from sora_async.errors import SoraError
 from sora_async.events import OnEvent, Polled
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
@@ -56,6 +56,6 @@ class Querier:
 
 def _read(reply: Reply, task_id: str) -> VideoTask:
     if reply.cut is not None:
-        raise TransportError(reply.cut)
+        raise reply.cut
     retry_after = parse_retry_after(reply.retry_after, datetime.now(UTC), reply.date)
     return parse_task(read_answer(reply.status, reply.body, retry_after), task_id)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import aiohttp
 import attrs
 from aiohttp import hdrs, http_exceptions
+from aiohttp.client_proto import ResponseHandler
 
 from sora_async.errors import RequestTimeoutError, TransportError
 from sora_async.wire.reading import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from aiohttp import ClientRequest
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -32,6 +32,9 @@ KEEPALIVE_S = 4.0
 # An answer that was paid for must not be lost to a proxy's oversize header.
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 1024
+MAX_CAME_BYTES = 64 * 1024
+# Shorter ones are made up for a test, and may be a part of any word.
+_SHORTEST_KEY = 8
 _BIG_BODY_BYTES = 1024 * 1024
 
 # Linux's and macOS's usual monotonic clocks stand still while the machine sleeps, and servers close connections
@@ -48,10 +51,11 @@ def _check_limit(_: object, attribute: attrs.Attribute[Any], value: float | None
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Limits in seconds for the phases of a call; None means no limit. Waiting for a free connection never counts."""
+    """Limits in seconds for the phases of a call; None means no limit."""
 
     connect: float | None = attrs.field(default=10.0, validator=_check_limit)
-    """For the connection, each address tried."""
+    """For the connection: the name's address, the socket and TLS. On a session that you lend, waiting for one of its
+    connections to be free counts too."""
     create: float | None = attrs.field(default=180.0, validator=_check_limit)
     """For each read of a create's answer. Gateways try several channels before they answer: not under 120."""
     query: float | None = attrs.field(default=120.0, validator=_check_limit)
@@ -63,7 +67,7 @@ class Timeouts:
 class ApiKey:
     """A key that shows itself to nobody: not in repr, not in pickle."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_bytes", "_value")
 
     def __init__(self, value: str) -> None:
         value = value.strip().removeprefix("Bearer ").strip()
@@ -72,6 +76,7 @@ class ApiKey:
                 "the API key must be printable ASCII without spaces: copy it again from the relay's console"
             )
         self._value = value
+        self._bytes = value.encode()
 
     def __repr__(self) -> str:
         return "ApiKey('***')"
@@ -82,7 +87,11 @@ class ApiKey:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits that tell this key from others, and from which it cannot be found."""
-        return hashlib.sha256(self._value.encode()).hexdigest()[:8]
+        return hashlib.sha256(self._bytes).hexdigest()[:8]
+
+    def hide(self, body: bytes) -> bytes:
+        """An answer without the key: some relays repeat a wrong one, and errors show what relays say."""
+        return body.replace(self._bytes, b"***") if len(self._bytes) >= _SHORTEST_KEY else body
 
     @property
     def header(self) -> dict[str, str]:
@@ -91,15 +100,33 @@ class ApiKey:
 
 
 class Attempt:
-    """What is known of one request on its way; `sent` is False only while that is proven."""
+    """What is known of one request on its way.
 
-    __slots__ = ("sent",)
+    Attributes:
+        sent: False only while it is proven that nothing left.
+        came: the first bytes of the answer as they came, whatever became of them.
+    """
+
+    __slots__ = ("came", "sent")
 
     def __init__(self) -> None:
         self.sent = False
+        self.came = bytearray()
 
 
 _attempt: ContextVar[Attempt | None] = ContextVar("_attempt", default=None)
+
+
+class _Answers(ResponseHandler):
+    """Keeps what came of an answer that is paid for: aiohttp drops all of a read in which something is malformed."""
+
+    attempt: Attempt | None = None
+
+    def data_received(self, data: bytes) -> None:
+        attempt = self.attempt
+        if attempt is not None and len(attempt.came) < MAX_CAME_BYTES:
+            attempt.came += data[:MAX_CAME_BYTES]
+        super().data_received(data)
 
 
 class ProofConnector(aiohttp.TCPConnector):
@@ -112,6 +139,8 @@ class ProofConnector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Where aiohttp knows no such attribute any more, a malformed answer is uncertain, and that is all.
+        self._factory = partial(_Answers, loop=self._loop)  # type: ignore[assignment]  # partial is invariant
         self._idle_since: weakref.WeakKeyDictionary[ResponseHandler, float] = weakref.WeakKeyDictionary()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
@@ -125,6 +154,8 @@ class ProofConnector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
         if attempt is not None:
             attempt.sent = True
+            if isinstance(connection.protocol, _Answers):
+                connection.protocol.attempt = attempt if req.method == hdrs.METH_POST else None
         return connection
 
     def _is_stale(self, connection: Connection) -> bool:
@@ -145,7 +176,7 @@ class Reply:
     """HTTP status."""
     body: bytes = attrs.field(repr=False)
     """The body, decompressed; what arrived of it if it was cut."""
-    cut: str | None = None
+    cut: TransportError | None = None
     """Why the body is not whole, None if it is."""
     retry_after: str | None = None
     """The Retry-After header as received."""
@@ -168,6 +199,7 @@ class Session:
         self, base: str, key: ApiKey, *, timeouts: Timeouts, borrowed: aiohttp.ClientSession | None = None
     ) -> None:
         self._base = base
+        self._key = key
         self._borrowed = borrowed
         # Creates take minutes: on connections of their own they cannot starve the polls.
         self._own: dict[str, aiohttp.ClientSession] = {}
@@ -175,10 +207,9 @@ class Session:
         self._is_closed = False
         headers = {hdrs.ACCEPT: "application/json", **key.header}
         self._headers = {"GET": headers, "POST": {**headers, hdrs.CONTENT_TYPE: "application/json"}}
-        connect = timeouts.connect
         self._limits = {
-            "GET": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.query),
-            "POST": aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=timeouts.create),
+            "GET": _to_limits(timeouts.connect, timeouts.query),
+            "POST": _to_limits(timeouts.connect, timeouts.create),
         }
 
     async def send(self, call: Call, attempt: Attempt | None = None) -> Reply:
@@ -222,6 +253,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 any class may come, and none may pass for an answer
             if _is_refused(error):
                 attempt.sent = False
+            attempt.came = bytearray(self._key.hide(bytes(attempt.came)))
             failure = explain(error, sent=attempt.sent)
         finally:
             _attempt.reset(proof)
@@ -234,7 +266,7 @@ class Session:
         headers = response.headers
         return Reply(
             status=response.status,
-            body=body,
+            body=self._key.hide(body),
             cut=cut,
             retry_after=headers.get(hdrs.RETRY_AFTER),
             date=headers.get(hdrs.DATE),
@@ -260,11 +292,18 @@ class Session:
         session = self._own.get(method)
         if session is None:
             session = self._own[method] = aiohttp.ClientSession(
-                connector=ProofConnector(keepalive_timeout=KEEPALIVE_S),
+                # The throttle bounds what is under way; a second bound here would let calls wait in the wrong place.
+                connector=ProofConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers[method],
             )
         return session
+
+
+def _to_limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    # The total is only for what the limit of a read misses: aiohttp lets go of it after an interim answer.
+    total = None if connect is None or read is None else connect + 2 * read
+    return aiohttp.ClientTimeout(total=total, connect=connect, sock_read=read)
 
 
 def _to_data(body: bytes | None) -> bytes | io.BytesIO | None:
@@ -272,7 +311,7 @@ def _to_data(body: bytes | None) -> bytes | io.BytesIO | None:
     return body if body is None or len(body) <= _BIG_BODY_BYTES else io.BytesIO(body)
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+async def _read_body(response: aiohttp.ClientResponse) -> tuple[bytes, TransportError | None]:
     """The body up to the cap, and why it is cut if it is: an id may already be in what arrived."""
     chunks: list[bytes] = []
     size = 0
@@ -283,9 +322,11 @@ async def _read_body(response: aiohttp.ClientResponse) -> tuple[bytes, str | Non
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 response.close()
-                return b"".join(chunks)[:MAX_BODY_BYTES], f"the answer is over {MAX_BODY_BYTES >> 20} MiB"
+                return b"".join(chunks)[:MAX_BODY_BYTES], TransportError(
+                    f"the answer is over {MAX_BODY_BYTES >> 20} MiB"
+                )
     except (aiohttp.ClientError, OSError, http_exceptions.HttpProcessingError) as error:
-        return b"".join(chunks), str(explain(error, sent=True))
+        return b"".join(chunks), explain(error, sent=True)
     return b"".join(chunks), None
 
 

@@ -16,6 +16,7 @@ from sora_async.models import Character, State, VideoRequest, VideoTask
 from sora_async.retry import Retry, may_repeat_submission, repeating
 from sora_async.session import Attempt, Reply, Session
 from sora_async.wire.failure import parse_retry_after, proves_refused, read_answer
+from sora_async.wire.raw_answer import read_raw_answer
 from sora_async.wire.reading import keep_raw, parse_json, salvage_id
 from sora_async.wire.task import find_healthy_id, parse_character, parse_created
 
@@ -119,9 +120,11 @@ class Submitter:
         try:
             reply = await self._session.send(submission.call, attempt)
         except TransportError as error:
-            if error.sent:
-                raise SubmissionUncertainError(submission.subject, str(error)) from None
-            raise
+            if not error.sent:
+                raise
+            if (value := _read_remains(bytes(attempt.came), submission, error)) is not None:
+                return value
+            raise SubmissionUncertainError(submission.subject, str(error), keep_raw(bytes(attempt.came))) from None
         except asyncio.CancelledError:
             if self._is_closing and attempt.sent:
                 # Whoever still awaits it was not cancelled, and must hear what it means for the money.
@@ -185,9 +188,20 @@ def judge(reply: Reply, submission: Submission[T], now: datetime) -> T:
     except DecodeError as error:
         if 200 <= reply.status < 300 and (salvaged := submission.salvage(reply.body)) is not None:
             return salvaged
-        reason = reply.cut or str(error)
+        reason = str(reply.cut or error)
     # An answer that refuses and shows a healthy task contradicts itself: what it names can be looked at.
     raise _doubt(submission, reason, reply.body, named)
+
+
+def _read_remains(came: bytes, submission: Submission[T], error: TransportError) -> T | None:
+    """The value in an answer that aiohttp gave up, if its id arrived; whatever else it says proves nothing."""
+    body = read_raw_answer(came)
+    if body is None:
+        return None
+    try:
+        return judge(Reply(status=200, body=body, cut=error), submission, datetime.now(UTC))
+    except SoraError:
+        return None
 
 
 def _doubt(submission: Submission[Any], reason: str, body: bytes, named: str | None) -> SubmissionUncertainError:

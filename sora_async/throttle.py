@@ -24,7 +24,8 @@ from sora_async.errors import (
 CUT = 0.85
 RECOVERY_S = 20.0
 FIRST_WINDOW = 32
-LAST_WINDOW = 1000
+# For creates and for queries each: with the downloads this stays below the 1,024 files that a process may usually open.
+LAST_WINDOW = 250
 # A first "too much" may come by bad luck: the relay is believed to bear this many calls in a pause, until it says more.
 LEAST_CALLS_IN_A_PAUSE = 10
 # How many seconds of answers make up the usual rate, and the least that it is taken for after an outage.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from file_server import tiny_mp4
-from raw_server import http, raw_server
+from raw_server import CLOSE, http, raw_server
 
 from sora_async import Client, Event, Fixed, Retry, SoraError, Timeouts
 from sora_async.sandbox import KINDS, Faults, Sandbox, Scenario
@@ -90,3 +90,21 @@ async def test_no_error_shows_the_signature_of_a_link_in_an_answer(body: bytes, 
     assert ends[0] in errors
     for error in errors:
         assert not SIGNED.search(texts_of(error))
+
+
+ECHOES = {
+    "refusal": http(401, f'{{"error":{{"message":"Incorrect API key provided: {KEY}","code":"invalid_api_key"}}}}'),
+    "page": http(200, f"<html>{KEY}</html>"),
+    "failure": http(500, KEY),
+    "malformed": (f"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{KEY}".encode(), CLOSE),
+}
+
+
+@pytest.mark.parametrize("answer", ECHOES)
+async def test_key_that_a_relay_repeats_is_not_shown(answer: str) -> None:
+    """Some say which key was wrong."""
+    async with raw_server(ECHOES[answer]) as server, Client(KEY, server.url, retry=Retry(tries=1)) as client:
+        ends = await asyncio.gather(client.create("a cat"), client.query("t-1"), return_exceptions=True)
+    for end in ends:
+        assert isinstance(end, SoraError)
+        assert KEY not in texts_of(end)

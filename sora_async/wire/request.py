@@ -124,7 +124,6 @@ def _structure_field(name: str, value: Any, _: Any) -> Any:
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     rules: dict[str, Any] = {name: override(struct_hook=partial(_structure_field, name)) for name in _NAMES}
-    rules["extra"] = override(struct_hook=lambda value, _: value)
     converter.register_structure_hook(VideoRequest, make_dict_structure_fn(VideoRequest, converter, **rules))
     return converter
 
@@ -199,11 +198,9 @@ def is_local_base(base: str) -> bool:
 
 def _is_local_host(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        # Loopback and link-local addresses are private too, and an IPv4 address in IPv6 clothes is what it leads to.
+        return ipaddress.ip_address(host).is_private
     except ValueError:
         name = host.removesuffix(".")
         is_single_label = "." not in name and _NUMERIC_HOST.fullmatch(name) is None
         return bool(name) and (is_single_label or name.endswith((".localhost", ".local", ".internal")))
-    # An IPv4 address in IPv6 clothes counts as private in itself, whatever it leads to.
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or address.is_private or address.is_link_local

@@ -96,6 +96,8 @@ LOCAL = [
     "[fe80::1]",
     "[fd00::1]",
     "[::ffff:10.0.0.1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:169.254.1.1]",
     "relay",
     "relay.local",
     "relay.internal",

@@ -152,6 +152,7 @@ ROWS: list[tuple[int, Any, type[APIError], bool, bool]] = [
     (404, nested("Invalid URL (POST /v1/v1/video/create)"), NotFoundError, True, False),
     (404, b"<html><head><title>404 Not Found</title>", NotFoundError, True, False),
     *((status, b"", APIError, True, False) for status in (300, 301, 302, 307, 308)),
+    (300, flat("x", 401), APIError, True, False),
     (418, b"", APIError, True, False),
 ]
 
@@ -191,7 +192,7 @@ HEALTHY: dict[str, Any] = {
         f"code {code!r}": {"code": code, "message": "x", "data": {"id": "a"}}
         for code in ("success", "ok", 0, 200, "0", "200", None)
     },
-    **{f"code {code!r}": {"code": code, "message": "x", "data": "a"} for code in ("", "SUCCESS", [], {}, False)},
+    **{f"code {code!r}": {"code": code, "message": "x", "data": "a"} for code in ("", " ", "SUCCESS", [], {}, False)},
 }
 
 
