@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sora_async.batch import BatchItem, BatchPolicy, Outcome
     from sora_async.client import Client
     from sora_async.errors import (
         APIError,
         AuthenticationError,
+        BatchStoppedError,
         ContentRejectedError,
         DecodeError,
         DownloadError,
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 __all__ = [
     "APIError",
     "AuthenticationError",
+    "BatchItem",
+    "BatchPolicy",
+    "BatchStoppedError",
     "Character",
     "Client",
     "ContentRejectedError",
@@ -57,6 +62,7 @@ __all__ = [
     "LedgerError",
     "MissingVideoError",
     "NotFoundError",
+    "Outcome",
     "OverloadedError",
     "Pacing",
     "PermissionDeniedError",
@@ -83,7 +89,7 @@ __all__ = [
 ]
 
 # The light ones first: backoff comes with retry, aiohttp with session.
-_MODULES = ("errors", "events", "models", "pacing", "retry", "session", "client")
+_MODULES = ("errors", "events", "models", "pacing", "retry", "session", "client", "batch")
 
 
 def __getattr__(name: str) -> Any:

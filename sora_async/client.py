@@ -6,9 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
+
+import attrs
 
 from sora_async.delivery import Delivery
 from sora_async.errors import SoraError
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import aiohttp
+
+    from sora_async.batch.ledger import Ledger
+    from sora_async.batch.outcome import Outcome
+    from sora_async.batch.policy import BatchPolicy
+    from sora_async.batch.runner import Runner
+    from sora_async.batch.sources import Requests
 
 logger = logging.getLogger("sora_async")
 
@@ -75,12 +84,12 @@ class Client:
         timeouts: Timeouts | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        key = _find_key(api_key)
+        self._key = _find_key(api_key)
         self._base = normalise_base(base_url or os.environ.get("SORA_BASE_URL") or DEFAULT_BASE_URL)
         self._tell = None if on_event is None else partial(_tell_safely, on_event)
         self._retry = retry or Retry()
         timeouts = timeouts or Timeouts()
-        self._session = Session(self._base, key, timeouts=timeouts, borrowed=session)
+        self._session = Session(self._base, self._key, timeouts=timeouts, borrowed=session)
         self._throttle = Throttle(pause_s=self._retry.first, limit_s=self._retry.limit)
         self._submitter = Submitter(
             self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
@@ -90,6 +99,7 @@ class Client:
         self._waiter = Waiter(self._querier, pacing=pacing or Growing(), retry=self._retry, tell=self._tell)
         is_local = is_local_base(self._base)
         self._delivery = Delivery(self._waiter, local=is_local, retry=self._retry, tell=self._tell)
+        self._batches: set[Runner] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -116,6 +126,8 @@ class Client:
     async def close(self) -> None:
         """Stop polling, bring home the ids of creates under way (for `Timeouts.drain`), close the connections."""
         self._closed = True
+        for runner in tuple(self._batches):
+            await runner.stop(RuntimeError("the client was closed amid this batch; run it again with the same ledger"))
         await self._waiter.close()
         await self._submitter.close()
         await self._delivery.close()
@@ -228,6 +240,65 @@ class Client:
         self._check_task(task)
         target = _target(path, task if isinstance(task, str) else task.id)
         return await self._delivery.fetch(task, target, timeout_s=DEFAULT_TIMEOUT_S, on_progress=on_progress)
+
+    def generate_many(
+        self,
+        requests: Requests,
+        *,
+        concurrency: int = 50,
+        ledger: Ledger | str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        policy: BatchPolicy | None = None,
+    ) -> AsyncGenerator[Outcome, None]:
+        """Create many videos, wait for them and fetch them; yield an outcome for each input as it comes.
+
+        With a ledger each input is bought once, whatever happens in between: run the same inputs again, and what was
+        accepted is waited for, what is missing is fetched, and what is in doubt is reported, not sent again. Leave the
+        loop early, or cancel it, and the creates under way come home first.
+
+        ```python
+        async for outcome in client.generate_many(prompts, ledger="boats.ledger", directory="boats"):
+            print(outcome.path or outcome.error)
+        ```
+
+        Args:
+            requests: requests, prompts or BatchItems: a list, a generator, an asynchronous one, of any length. It is
+                read only as fast as slots are free.
+            concurrency: tasks in flight, from the create to the file, from 1.
+            ledger: keeps the account: the path of a SqliteLedger, or another Ledger; None keeps none.
+            directory: where the files go, made if missing; None fetches none.
+            policy: more limits, such as `BatchPolicy(max_tasks=100)`; its concurrency is the one given here.
+
+        Raises:
+            ValueError: an argument is unusable; in the loop, an input is.
+            LedgerError: the ledger cannot be used, is in use by another process, or belongs to another account.
+            BatchStoppedError: after the last outcome: the buying was stopped, since it made no sense to go on.
+        """
+        self._check_open()
+        from sora_async.batch import BatchPolicy, Forgetful, SqliteLedger  # noqa: PLC0415 loaded for batches only
+        from sora_async.batch.runner import Runner  # noqa: PLC0415
+
+        if isinstance(ledger, str | os.PathLike):
+            ledger = SqliteLedger(ledger)
+        runner = Runner(
+            self,
+            ledger=Forgetful() if ledger is None else ledger,
+            account=f"{self._key.fingerprint}@{self._base}",
+            directory=None if directory is None else Path(directory),
+            policy=attrs.evolve(policy or BatchPolicy(), concurrency=concurrency),
+            folder=ledger.path.absolute().parent if isinstance(ledger, SqliteLedger) else None,
+        )
+        return self._follow(runner, requests)
+
+    async def _follow(self, runner: Runner, requests: Requests) -> AsyncGenerator[Outcome, None]:
+        self._check_open()
+        self._batches.add(runner)
+        try:
+            async with aclosing(runner.run(requests)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+        finally:
+            self._batches.discard(runner)
 
     async def create_character(
         self, *, timestamps: str, url: str | None = None, from_task: str | None = None

@@ -21,7 +21,8 @@ SoraError
 ├── WaitTimeoutError            the deadline passed; the task goes on (a TimeoutError too)
 ├── DownloadError               the file could not be fetched whole
 │   └── UnsafeURLError          the result's address must not be connected to
-└── LedgerError                 the ledger cannot be read or written
+├── LedgerError                 the ledger cannot be read or written
+└── BatchStoppedError           a batch has stopped buying before its inputs ended
 ```
 
 All of them survive pickle. Misuse (a closed client, a bad argument) is RuntimeError or ValueError instead.
@@ -296,3 +297,15 @@ class UnsafeURLError(DownloadError):
 
 class LedgerError(SoraError):
     """The ledger cannot be read or written."""
+
+
+class BatchStoppedError(SoraError):
+    """A batch has stopped buying before its inputs ended; what it had bought is accounted for.
+
+    Raised by `generate_many` after its last outcome. Run it again once the reason is gone.
+
+    Args:
+        message: why.
+    """
+
+    retryable = True

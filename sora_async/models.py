@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import html
 import json
 import os
 import re
@@ -178,6 +179,30 @@ def to_request(request: VideoRequest | str, **fields: Unpack[RequestFields]) -> 
     return attrs.evolve(request, **fields) if fields else request
 
 
+def video_html(source: str | None, caption: str, poster: str | None = None) -> str:
+    """Make a figure for a notebook.
+
+    Args:
+        source: what plays: an http(s) or `data:` URI or a relative path, percent-encoded; None shows the caption alone.
+        caption: any text.
+        poster: the URL of a still.
+
+    Returns:
+        HTML that keeps all of them from being markup; a poster that is no http(s) URL is left out.
+    """
+    figure = ""
+    if source is not None:
+        still = f' poster="{_to_html(poster)}"' if poster and _URL.match(poster) else ""
+        style = "max-width: 100%; max-height: 30em"
+        figure = f'<video controls loop preload="metadata" style="{style}"{still} src="{_to_html(source)}"></video>'
+    return f'<figure style="margin: 0">{figure}<figcaption>{_to_html(caption)}</figcaption></figure>'
+
+
+def _to_html(text: str) -> str:
+    # Texts from JSON may hold lone surrogates, which no notebook file can.
+    return html.escape(text.encode("utf-8", "replace").decode())
+
+
 @attrs.frozen(kw_only=True)
 class VideoTask:
     """A task as one answer of the relay showed it."""
@@ -206,6 +231,13 @@ class VideoTask:
     """When the relay last changed its status, aware, UTC."""
     raw: Any = attrs.field(default=None, repr=False, eq=False)
     """The body as received, parsed from JSON."""
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook: the video plays, from its link, which is then saved with the notebook."""
+        source = self.video_url if self.video_url and _URL.match(self.video_url) else None
+        progress = "" if self.progress is None or self.state.is_final else f" {self.progress:.0%}"
+        message = f", {self.error_message}" if self.error_message else ""
+        return video_html(source, f"{self.id}: {self.status}{progress}{message}", self.thumbnail_url)
 
 
 @attrs.frozen(kw_only=True)

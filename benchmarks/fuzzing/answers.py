@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.fuzzing import reading
 from benchmarks.fuzzing.reading import healthy_id, outermost_states, possible_ids, says_refused
 from benchmarks.fuzzing.rules import check_error, check_text, check_value, hold
-from sora_async import APIError, DecodeError, State, SubmissionUncertainError, VideoRequest, VideoTask
+from sora_async import APIError, DecodeError, State, SubmissionUncertainError, TransportError, VideoRequest, VideoTask
 from sora_async.session import Reply
 from sora_async.submission import Submission, _salvage_created, judge
 from sora_async.wire.complaint import MAX_TEXT, hear
@@ -183,7 +183,7 @@ def check_cut(case: tuple[str, bytes, bool]) -> None:
     """A healthy answer that is cut gives its id from the closing quote on, and before it is uncertain."""
     task_id, body, has_id = case
     try:
-        task: VideoTask | None = judge(Reply(status=200, body=body, cut="cut off"), _SUBMISSION, _NOW)
+        task: VideoTask | None = judge(Reply(status=200, body=body, cut=TransportError("cut off")), _SUBMISSION, _NOW)
     except SubmissionUncertainError as error:
         check_error(error)
         task = None

@@ -51,7 +51,7 @@ def keep_raw(body: bytes) -> bytes:
 
 def hide_queries(text: str) -> str:
     """A text with the queries of its links, which may sign them, left out."""
-    return _QUERY.sub(rb"\1?***", text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return _QUERY.sub(rb"\1?***", text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
 
 
 def is_page(text: str) -> bool:

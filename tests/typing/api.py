@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import aiohttp
 
 from sora_async import (
     APIError,
+    BatchItem,
+    BatchPolicy,
+    BatchStoppedError,
     Character,
     Client,
     Downloaded,
@@ -18,6 +21,7 @@ from sora_async import (
     Fixed,
     Growing,
     MissingVideoError,
+    Outcome,
     Pacing,
     Polled,
     Retry,
@@ -34,6 +38,7 @@ from sora_async import (
     WaitTimeoutError,
     __version__,
 )
+from sora_async.batch import Change, Entry, Ledger, Manifest, Problem, SqliteLedger, Stage, write_gallery
 from sora_async.sandbox import Faults, Sandbox, Scenario, Takes
 
 
@@ -117,6 +122,54 @@ async def handled(client: Client) -> str | None:
         assert_type(error.retryable, bool)
         return error.billed
     return __version__
+
+
+class PostcardLedger:
+    """A ledger of one's own fulfils the Protocol."""
+
+    async def open(self, account: str) -> None: ...
+
+    async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:
+        return Entry(key=key, stage=Stage.INTENDED if intend else Stage.PLANNED, request=request)
+
+    async def record(self, change: Change) -> None:
+        assert_type(change.task_id, str | None)
+
+    async def entries(self, *stages: Stage) -> AsyncIterator[Entry]:
+        yield Entry(key="a", stage=Stage.DONE, request={})
+
+    async def close(self) -> None: ...
+
+
+async def endless() -> AsyncIterator[VideoRequest]:
+    while True:
+        yield VideoRequest("a cat")
+
+
+async def many(client: Client) -> None:
+    ledger: Ledger = PostcardLedger()
+    policy = BatchPolicy(creates=5, downloads=2, max_tasks=100, on_uncertain="retry", max_resends=3)
+    prompts = ["a cat", "a dog"]
+    try:
+        async for outcome in client.generate_many(prompts, concurrency=20, ledger="a.ledger", directory=Path("cats")):
+            assert_type(outcome, Outcome)
+            assert_type(outcome.path, Path | None)
+            assert_type(outcome.error, Exception | None)
+            assert_type(outcome.task, VideoTask | None)
+    except BatchStoppedError as error:
+        assert_type(error.retryable, bool)
+    items = [BatchItem("a cat", key="cat", output="cat.mp4"), BatchItem(VideoRequest("a dog"))]
+    async for outcome in client.generate_many(items, ledger=ledger, policy=policy):
+        assert_type(outcome.key, str)
+    async for _ in client.generate_many(endless(), ledger=SqliteLedger("cats.ledger")):
+        break
+    assert_type(await write_gallery(SqliteLedger("cats.ledger"), "cats", title="Cats"), Path)
+    with Manifest("cats.jsonl") as manifest:
+        problems: list[Problem] = manifest.check()
+        for problem in problems:
+            assert_type(problem.line, int | None)
+        async for outcome in client.generate_many(manifest.items()):
+            assert_type(outcome.request, VideoRequest)
 
 
 async def against_the_sandbox() -> None:

@@ -64,6 +64,11 @@ def test_error_without_facts() -> None:
     assert fail(500).args == (500, "", "the relay gives no reason", None, None)
 
 
+def test_error_code_is_one_line() -> None:
+    """It may be shown in a terminal and in a log."""
+    assert fail(500, nested("x", " two \n words ")).code == "two words"
+
+
 def test_error_facts() -> None:
     """Code, request id and Retry-After travel in the error; the id is cut out of the text."""
     body = json.dumps(nested("slow (request id: 2025-abc)", "rate_limit_exceeded")).encode()
@@ -103,6 +108,7 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "braces that are no JSON": ({"error": "use {size}"}, "use {size}"),
     "JSON that says nothing": ({"error": '{"a":1}'}, '{"a":1}'),
     "surrogate and controls": ({"error": "a\ud800\x1b[2J\u202e"}, "a\ufffd\ufffd[2J\ufffd"),
+    "signed link": ({"error": "see https://a.example/b?sig=x now"}, "see https://a.example/b?*** now"),
     "surrogate in folded JSON": ({"error": '{"error":"W\ud800"}'}, "W?"),
     "bad UTF-8": (b"a\xff", "a\ufffd"),
     "as long as may be shown": ({"error": "x" * 500}, "x" * 500),

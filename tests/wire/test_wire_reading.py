@@ -66,6 +66,13 @@ def test_parse_json_readable(body: bytes, value: object) -> None:
     assert pickle.loads(pickle.dumps(read)) == read
 
 
+def test_parse_json_keeps_no_query_of_a_link() -> None:
+    """It may sign the link, and errors are shown."""
+    with pytest.raises(DecodeError) as caught:
+        parse_json(b"see https://cdn.example/a.mp4?sig=x now")
+    assert caught.value.raw == b"see https://cdn.example/a.mp4?*** now"
+
+
 def test_parse_json_at_the_cap() -> None:
     """An answer of exactly 4 MiB is read."""
     assert len(parse_json(b'"' + b"a" * (MAX_BODY_BYTES - 2) + b'"')) == MAX_BODY_BYTES - 2

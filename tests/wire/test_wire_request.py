@@ -174,7 +174,7 @@ def test_body_to_request_watermark(word: object, flag: bool) -> None:
 BAD_FIELDS: dict[str, list[Any]] = {
     "prompt": [None, "", " ", 5, ["p"]],
     "model": [None, "", 5],
-    "images": ["https://x.example/a.png", {"a": 1}, 5, [5], [None], ["a.png"]],
+    "images": ["https://x.example/a.png", {"https://x.example/a.png": 1}, 5, [5], [None], ["a.png"]],
     "orientation": ["", 5, False],
     "size": [720, ""],
     "duration": ["10", 0, -1, 10.0, True],

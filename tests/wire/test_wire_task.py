@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sora_async.errors import DecodeError
 from sora_async.models import State, VideoTask
-from sora_async.wire.task import parse_character, parse_created, parse_task
+from sora_async.wire.task import find_healthy_id, parse_character, parse_created, parse_task
 
 WORDS = {
     State.QUEUED: ["pending", "queued", "submitted", "created", "not_start", "initializing"],
@@ -170,6 +170,24 @@ def test_parse_created_without_id(body: object) -> None:
     """A create's answer without an id cannot be polled."""
     with pytest.raises(DecodeError, match=r"^the relay answered the create without a task id"):
         parse_created(body)
+
+
+HEALTHY_IDS = {
+    "queued": ({"id": "T", "status": "queued"}, "T"),
+    "wrapped": ({"code": "success", "data": {"task_id": "T", "status": " IN_PROGRESS"}}, "T"),
+    "succeeded": ({"id": "T", "status": "completed"}, "T"),
+    "failed": ({"id": "T", "status": "failed"}, None),
+    "cancelled": ({"id": "T", "status": "cancelled"}, None),
+    "in an unknown word": ({"id": "T", "status": "weird"}, None),
+    "without a word": ({"id": "T"}, None),
+    "without an id": ({"status": "queued"}, None),
+}
+
+
+@pytest.mark.parametrize(("body", "found"), HEALTHY_IDS.values(), ids=HEALTHY_IDS)
+def test_find_healthy_id_state(body: object, found: str | None) -> None:
+    """Only a known word that is no failure shows that a task was taken."""
+    assert find_healthy_id(body) == found
 
 
 FAILURES = {

@@ -1,0 +1,51 @@
+"""Many videos at once, with an exact account of what was bought.
+
+The names here are what `Client.generate_many` takes and gives, what a ledger of your own fulfils, and what brings a
+manifest in and a page out.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sora_async.batch.item import BatchItem
+from sora_async.batch.ledger import Change, Entry, Ledger, Stage
+from sora_async.batch.outcome import Outcome
+from sora_async.batch.policy import BatchPolicy
+
+if TYPE_CHECKING:
+    from sora_async.batch.gallery import write_gallery
+    from sora_async.batch.manifest import Manifest, Problem
+    from sora_async.batch.memory import Forgetful
+    from sora_async.batch.sqlite import SqliteLedger
+
+__all__ = [
+    "BatchItem",
+    "BatchPolicy",
+    "Change",
+    "Entry",
+    "Forgetful",
+    "Ledger",
+    "Manifest",
+    "Outcome",
+    "Problem",
+    "SqliteLedger",
+    "Stage",
+    "write_gallery",
+]
+
+# Not every batch needs a database, a manifest or a page.
+_MODULES = {
+    "Forgetful": "memory",
+    "Manifest": "manifest",
+    "Problem": "manifest",
+    "SqliteLedger": "sqlite",
+    "write_gallery": "gallery",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,244 @@
+"""The way of one input through a batch: looked up, bought, waited for, fetched; each step noted before the next."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from sora_async.batch.budget import Budget
+from sora_async.batch.item import BatchItem
+from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Ledger, Stage
+from sora_async.batch.outcome import Outcome
+from sora_async.batch.policy import BatchPolicy
+from sora_async.errors import LedgerError, SoraError, SubmissionUncertainError, TaskFailedError
+from sora_async.models import State, VideoRequest, VideoTask
+from sora_async.naming import file_name
+
+logger = logging.getLogger("sora_async")
+
+INTERRUPTED = "the batch was stopped before the answer came"
+RESENT = "sent again, as on_uncertain='retry' says"
+
+
+class Verbs(Protocol):
+    """What a batch needs of a client."""
+
+    async def create(self, request: VideoRequest) -> VideoTask:
+        """Submit one video; the errors are those of `Client.create`."""
+        ...
+
+    def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:
+        """Yield a task until it is final; the errors are those of `Client.watch`."""
+        ...
+
+    async def download(self, task: VideoTask | str, path: Path) -> Path:
+        """Fetch the file of a finished task; the errors are those of `Client.download`."""
+        ...
+
+
+class Worker:
+    """Takes inputs on their way, any number at once.
+
+    Args:
+        verbs: the client's.
+        ledger: an open ledger.
+        budget: what may be bought.
+        directory: where the files go; None fetches none.
+        policy: the limits.
+    """
+
+    def __init__(
+        self, verbs: Verbs, *, ledger: Ledger, budget: Budget, directory: Path | None, policy: BatchPolicy
+    ) -> None:
+        self._verbs = verbs
+        self._ledger = ledger
+        self._budget = budget
+        self._directory = directory
+        self._policy = policy
+        self._creates = asyncio.Semaphore(policy.creates)
+        self._downloads = asyncio.Semaphore(policy.downloads)
+        self._resends_left = policy.max_resends
+        self.buying: set[asyncio.Task[Any]] = set()
+        """The tasks that are about to buy: to cancel one of them leaves a create in doubt."""
+        self.is_stopping = False
+        """Whether what is bought from now on is left for a later run."""
+
+    async def bring(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> Outcome | None:
+        """Bring one input to its end; None if nothing may be bought any more, or another process is at work on it.
+
+        Cancelled while it waits or fetches, it leaves the entry as it is, for a later run; while it buys, uncertain.
+
+        Args:
+            key: its name in the ledger.
+            item: the input.
+            body: its create as the ledger keeps it.
+        """
+        request = item.request
+        task: VideoTask | None = None
+        try:
+            entry = await self._ledger.enter(key, body, intend=False)
+            if entry is None:
+                return None
+            target = self._target(key, item)
+            if entry.stage is Stage.UNCERTAIN and self._may_resend():
+                entry = await self._plan_again(entry)
+            if entry.stage is Stage.PLANNED:
+                _check_free(target)
+                task = await self._buy(entry, request)
+                if task is None or self.is_stopping:
+                    return None
+            elif entry.stage is Stage.DONE:
+                if _is_there(found := self._file_of(entry), entry):
+                    return Outcome(key=key, request=request, path=found)
+                await self._note(key, Stage.READY, reason="its file is gone")
+            else:
+                _check_goes_on(entry, request)
+            is_new = entry.stage is not Stage.DONE and entry.stage is not Stage.READY
+            task = await self._watch(key, task or entry.task_id or "", is_new=is_new, is_last=target is None)
+            path = None if target is None else await self._fetch(key, task, target)
+            return Outcome(key=key, request=request, task=task, path=path)
+        except (SoraError, ValueError, OSError) as error:
+            if isinstance(error, LedgerError):
+                self._budget.stop(error)
+            seen = error.task if isinstance(error, TaskFailedError) else task
+            return Outcome(key=key, request=request, task=seen, error=error)
+
+    def _target(self, key: str, item: BatchItem) -> Path | None:
+        if self._directory is None:
+            return None
+        return self._directory / (item.output or file_name(key, label=item.request.prompt))
+
+    def _file_of(self, entry: Entry) -> Path | None:
+        return None if self._directory is None or entry.path is None else self._directory / entry.path
+
+    def _may_resend(self) -> bool:
+        if not self._resends_left:
+            return False
+        self._resends_left -= 1
+        return True
+
+    async def _plan_again(self, entry: Entry) -> Entry:
+        await self._note(entry.key, Stage.PLANNED, reason=RESENT)
+        return attrs.evolve(entry, stage=Stage.PLANNED)
+
+    async def _buy(self, entry: Entry, request: VideoRequest) -> VideoTask | None:
+        """Send the create until its end is certain enough; None if nothing may be bought any more."""
+        while await self._budget.reserve():
+            end: BaseException | None = None
+            try:
+                return await self._send(entry, request)
+            except BaseException as error:
+                end = error
+                if not (isinstance(error, SubmissionUncertainError) and self._may_resend()):
+                    raise
+            finally:
+                self._budget.settle(end)
+            entry = await self._plan_again(entry)
+        return None
+
+    async def _send(self, entry: Entry, request: VideoRequest) -> VideoTask:
+        """Send one create, and note before and after."""
+        me = asyncio.current_task()
+        assert me is not None  # noqa: S101 it runs in one
+        async with self._creates:
+            self.buying.add(me)
+            try:
+                intended = await self._ledger.enter(entry.key, entry.request, intend=True)
+                if intended is None or intended.stage is not Stage.INTENDED:
+                    raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
+                task = await self._create(entry.key, request)
+                await self._note_bought(entry.key, task)
+                return task
+            finally:
+                self.buying.discard(me)
+
+    async def _create(self, key: str, request: VideoRequest) -> VideoTask:
+        try:
+            return await self._verbs.create(request)
+        except SubmissionUncertainError as error:
+            await self._note(key, Stage.UNCERTAIN, reason=error.reason, raw=error.raw)
+            raise
+        except asyncio.CancelledError:
+            await self._note(key, Stage.UNCERTAIN, reason=INTERRUPTED)
+            raise
+        except (SoraError, ValueError) as error:
+            await self._note(key, Stage.PLANNED, reason=str(error))
+            raise
+
+    async def _note_bought(self, key: str, task: VideoTask) -> None:
+        try:
+            await self._note(key, Stage.SUBMITTED, task_id=task.id, facts={"status": task.status})
+        except LedgerError as error:
+            # The one place where the id would go with the process.
+            logger.critical("task %s of %r is bought and cannot be noted in the ledger: %s", task.id, key, error)
+            raise error.about(task.id) from None
+
+    async def _note(self, key: str, stage: Stage, **facts: Any) -> None:
+        """Write a step; a cancel does not cut it off."""
+        await asyncio.shield(self._ledger.record(Change(key=key, stage=stage, **facts)))
+
+    async def _watch(self, key: str, task: VideoTask | str, *, is_new: bool, is_last: bool) -> VideoTask:
+        """Wait for the end of a task and note it, unless it was known already."""
+        started_at: float | None = None
+        last: VideoTask | None = None
+        async for last in self._verbs.watch(task, self._policy.timeout):
+            if started_at is None and last.state is State.RUNNING:
+                started_at = time.time()
+        assert last is not None  # noqa: S101 it yields a task or raises
+        facts = {"status": last.status, **({} if started_at is None else {"started_at": started_at})}
+        if last.state is not State.SUCCEEDED:
+            failure = TaskFailedError(last)
+            await self._note(key, Stage.FAILED, reason=last.error_message or str(failure), facts=facts)
+            raise failure
+        if is_last or is_new:
+            await self._note(key, Stage.DONE if is_last else Stage.READY, facts=facts)
+        return last
+
+    async def _fetch(self, key: str, task: VideoTask, target: Path) -> Path:
+        """Bring the file home, and note it."""
+        async with self._downloads:
+            path = await self._verbs.download(task, target)
+            size, sha256 = await asyncio.to_thread(_measure, path)
+        shown = path.relative_to(self._directory) if self._directory is not None else path
+        await self._note(key, Stage.DONE, path=shown.as_posix(), size=size, sha256=sha256)
+        return path
+
+
+def _check_free(target: Path | None) -> None:
+    if target is not None and target.exists():
+        # Perhaps the ledger was lost or forgotten, and this is what it would have told to be bought already.
+        raise ValueError(
+            f"{target} exists, and the ledger does not know it: nothing was bought; move it away or name another output"
+        )
+
+
+def _is_there(path: Path | None, entry: Entry) -> bool:
+    """Whether what a done entry stands for is still there: its file, or nothing if none is wanted."""
+    return path.is_file() and path.stat().st_size == entry.size if path is not None else entry.path is None
+
+
+def _check_goes_on(entry: Entry, request: VideoRequest) -> None:
+    """Raise the error of an entry that has come to an end without a video."""
+    if entry.stage is Stage.UNCERTAIN:
+        raise SubmissionUncertainError(request, entry.reason or LEFT_BEHIND, entry.raw)
+    if entry.stage is Stage.FAILED:
+        status = str(entry.facts.get("status", "failed"))
+        task_id = entry.task_id or ""
+        raise TaskFailedError(VideoTask(id=task_id, status=status, state=State.FAILED, error_message=entry.reason))
+    if entry.stage is Stage.RESOLVED:
+        raise SoraError(f"{entry.key!r} was given up in the ledger: {entry.reason}")
+    if entry.stage is Stage.INTENDED:
+        raise LedgerError(f"{entry.key!r} is being sent by another run on this ledger")
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
