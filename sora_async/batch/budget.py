@@ -65,10 +65,12 @@ class Budget:
     def settle(self, error: BaseException | None) -> None:
         """Take notice of how a create that was set aside ended: with an error, or accepted."""
         self._reserved -= 1
-        if error is None or isinstance(error, SubmissionUncertainError):
-            if self._left is not None:
-                self._left -= 1
-            self._doubts = 0 if error is None else self._doubts + 1
+        if self._left is not None and (error is None or getattr(error, "billed", "unknown") != "no"):
+            self._left -= 1
+        if isinstance(error, SubmissionUncertainError):
+            self._doubts += 1
+        elif error is None:
+            self._doubts = 0
         if self._doubts >= MAX_DOUBTS_IN_A_ROW:
             self.stop(
                 BatchStoppedError(

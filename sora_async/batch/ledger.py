@@ -96,7 +96,10 @@ class Entry:
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """One step of one entry. What is None or empty stays as it is, but the reason, which goes with its stage."""
+    """One step of one entry. What is None or empty stays as it is, but the reason, which goes with its stage.
+
+    A new attempt is another task: planned again, an entry has no id.
+    """
 
     key: str
     """Which entry."""
@@ -144,7 +147,7 @@ class Ledger(Protocol):
                 caller, and nobody else, must send it now.
 
         Returns:
-            The entry after that; None if another process is at work on it.
+            The entry after that; None if another process, or to intend another call, is at work on it.
 
         Raises:
             LedgerError: it cannot be written, or the key stands for another request.

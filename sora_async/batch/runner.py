@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -143,14 +143,9 @@ class Runner:
             if task not in self._worker.buying:
                 task.cancel()
         try:
-            await _end_of([feeding, *self._working])
+            await asyncio.wait([feeding, *self._working])
         except asyncio.CancelledError:
             for task in self._working:
                 task.cancel()
-            await _end_of(self._working)
+            await asyncio.wait([feeding, *self._working])
             raise
-
-
-async def _end_of(tasks: Collection[asyncio.Task[None]]) -> None:
-    if tasks:
-        await asyncio.wait(tasks)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sora_async.batch.ledger import Change, Entry, Stage
-from sora_async.batch.sqlite_book import Book, Event, Request
+from sora_async.batch.sqlite_book import Book
 from sora_async.batch.sqlite_file import explain, open_book, read_book
+from sora_async.batch.sqlite_row import Event, Request
 from sora_async.batch.sqlite_writer import Operation, Writer
 
 PAGE = 1000

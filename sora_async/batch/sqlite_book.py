@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from sora_async.batch.ledger import Change, Entry, Stage, check_move
+from sora_async.batch.sqlite_row import Event, Request, Row
 from sora_async.batch.sqlite_schema import Connection
 from sora_async.errors import LedgerError
 
@@ -28,135 +28,7 @@ _NOTE = """INSERT INTO events (at, entry, stage, attempt, task_id, reason)
 VALUES (?, ?, ?, ?, nullif(?, ''), nullif(?, ''))"""
 _EVENTS = """SELECT at, events.stage, events.attempt, events.task_id, events.reason
 FROM events JOIN entries ON entries.number = events.entry WHERE key = ? ORDER BY events.number"""
-
-_ENDS = {Stage.DONE, Stage.FAILED, Stage.UNCERTAIN, Stage.RESOLVED}
-_NOTHING = "{}"
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
-
-@attrs.frozen
-class Request:
-    """The body of a create, to be compared and written."""
-
-    body: Mapping[str, Any]
-    """As given."""
-    text: str
-    """One line of JSON, the same for equal bodies whatever the order of their fields."""
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Request:
-        """Write a body down; raises TypeError or ValueError if it is no JSON."""
-        return cls(body, _encode(dict(body)))
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    """One step that an entry took."""
-
-    at: float
-    """When, in seconds since 1970, UTC."""
-    stage: Stage
-    """Where it came to."""
-    attempt: int
-    """How many times it had been intended by then."""
-    task_id: str | None
-    """The id that it had then."""
-    reason: str | None
-    """Why."""
-
-
-def _read_facts(text: str) -> dict[str, Any]:
-    facts: dict[str, Any] = {} if text == _NOTHING else json.loads(text)
-    return facts
-
-
-@attrs.define
-class _Row:
-    """The columns of an entry, in the order of the table."""
-
-    number: int
-    key: str
-    request: str
-    planned_at: float
-    stage: str = Stage.PLANNED.value
-    attempt: int = 0
-    task_id: str | None = None
-    reason: str | None = None
-    raw: bytes = b""
-    path: str | None = None
-    size: int | None = None
-    sha256: str | None = None
-    facts: str = _NOTHING
-    submitted_at: float | None = None
-    ended_at: float | None = None
-
-    def take(self, change: Change, now: float) -> None:
-        """Take a step."""
-        self.take_stage(change.stage, now)
-        # What a relay wrote may hold halves of characters, which no text column takes; the step must not fail for it.
-        self.reason = change.reason and change.reason.encode(errors="replace").decode()
-        self.task_id = change.task_id or self.task_id
-        self.raw = change.raw or self.raw
-        self.path = self.path if change.path is None else change.path
-        self.size = self.size if change.size is None else change.size
-        self.sha256 = self.sha256 if change.sha256 is None else change.sha256
-        if change.facts:
-            self.facts = _encode({**_read_facts(self.facts), **change.facts})
-
-    def take_stage(self, stage: Stage, now: float) -> None:
-        """Take the part of a step that follows from its stage."""
-        if stage is Stage.INTENDED:
-            self.attempt += 1
-        elif stage is Stage.PLANNED:
-            # What is bought next is another task.
-            self.task_id = self.submitted_at = None
-        elif stage is Stage.SUBMITTED and self.stage != stage.value:
-            self.submitted_at = now
-        self.ended_at = now if stage in _ENDS else None
-        self.stage = stage.value
-        self.reason = None
-
-    def values(self) -> tuple[object, ...]:
-        """What is bound to save it."""
-        return (
-            self.number,
-            self.key,
-            self.request,
-            self.planned_at,
-            self.stage,
-            self.attempt,
-            self.task_id or "",
-            self.reason or "",
-            bytearray(self.raw),
-            self.path or "",
-            -1 if self.size is None else self.size,
-            self.sha256 or "",
-            self.facts,
-            self.submitted_at or 0.0,
-            self.ended_at or 0.0,
-        )
-
-    def show(self, request: Mapping[str, Any]) -> Entry:
-        """Make it an Entry with this request, which must be its own."""
-        return Entry(
-            key=self.key,
-            stage=Stage(self.stage),
-            request=request,
-            attempt=self.attempt,
-            task_id=self.task_id,
-            reason=self.reason,
-            raw=self.raw,
-            path=self.path,
-            size=self.size,
-            sha256=self.sha256,
-            facts=_read_facts(self.facts),
-            planned_at=self.planned_at,
-            submitted_at=self.submitted_at,
-            ended_at=self.ended_at,
-        )
-
-
-_COLUMNS = ", ".join(field.name for field in attrs.fields(_Row))
+_COLUMNS = ", ".join(field.name for field in attrs.fields(Row))
 _FIND = f"SELECT {_COLUMNS} FROM entries WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 only names of columns
 _PAGE = f"SELECT {_COLUMNS} FROM entries WHERE number > ? AND number <= ?"  # noqa: S608 only names of columns
 
@@ -170,8 +42,8 @@ class Book:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._last = 0
-        self._rows: dict[str, _Row] = {}
-        self._changed: dict[int, _Row] = {}
+        self._rows: dict[str, Row] = {}
+        self._changed: dict[int, Row] = {}
         self._events: list[tuple[object, ...]] = []
 
     def begin(self, keys: Iterable[str]) -> None:
@@ -179,8 +51,8 @@ class Book:
         self._connection.execute("BEGIN IMMEDIATE")
         self._last = self._count()
         # By one statement: each gives the interpreter to the loop's thread, and waits to have it back.
-        for columns in self._connection.execute(_FIND, (_encode(list(keys)),)).fetchall():
-            row = _Row(*columns)
+        for columns in self._connection.execute(_FIND, (json.dumps(list(keys)),)).fetchall():
+            row = Row(*columns)
             self._rows[row.key] = row
 
     def commit(self) -> None:
@@ -204,7 +76,7 @@ class Book:
         row = self._rows.get(key)
         if row is None:
             self._last += 1
-            row = self._rows[key] = _Row(self._last, key, request.text, now)
+            row = self._rows[key] = Row(self._last, key, request.text, now)
             if not intend:
                 self._note(row, now)
         elif row.request != request.text:
@@ -227,7 +99,7 @@ class Book:
         row.take(change, now)
         self._note(row, now)
 
-    def _note(self, row: _Row, now: float) -> None:
+    def _note(self, row: Row, now: float) -> None:
         self._changed[row.number] = row
         self._events.append((now, row.number, row.stage, row.attempt, row.task_id or "", row.reason or ""))
 
@@ -247,7 +119,7 @@ class Book:
         chosen = f" AND stage IN ({', '.join('?' * len(stages))})" if stages else ""
         values = [after, after + limit, *(stage.value for stage in stages)]
         rows = self._connection.execute(f"{_PAGE}{chosen} ORDER BY number", values).fetchall()
-        return self._count(), [_Row(*columns).show(json.loads(columns[2])) for columns in rows]
+        return self._count(), [Row(*columns).show(json.loads(columns[2])) for columns in rows]
 
     def read_events(self, key: str) -> list[Event]:
         """Answer all steps of an entry, oldest first."""
@@ -258,7 +130,7 @@ class Book:
         ]
 
 
-def _other_request(row: _Row, request: Request) -> LedgerError:
+def _other_request(row: Row, request: Request) -> LedgerError:
     there, here = json.loads(row.request), request.body
     fields = ", ".join(sorted(name for name in {*there, *here} if there.get(name, ...) != here.get(name, ...)))
     return LedgerError(

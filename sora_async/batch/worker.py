@@ -95,7 +95,8 @@ class Worker:
                 if task is None or self.is_stopping:
                     return None
             elif entry.stage is Stage.DONE:
-                if _is_there(found := self._file_of(entry), entry):
+                found = self._file_of(entry)
+                if self._directory is None or _is_whole(found, entry):
                     return Outcome(key=key, request=request, path=found)
                 await self._note(key, Stage.READY, reason="its file is gone")
             else:
@@ -169,7 +170,9 @@ class Worker:
             await self._note(key, Stage.UNCERTAIN, reason=INTERRUPTED)
             raise
         except (SoraError, ValueError) as error:
-            await self._note(key, Stage.PLANNED, reason=str(error))
+            # A refusal that may have cost a fee would cost it again.
+            may_cost = isinstance(error, SoraError) and error.billed != "no"
+            await self._note(key, Stage.UNCERTAIN if may_cost else Stage.PLANNED, reason=str(error))
             raise
 
     async def _note_bought(self, key: str, task: VideoTask) -> None:
@@ -219,9 +222,9 @@ def _check_free(target: Path | None) -> None:
         )
 
 
-def _is_there(path: Path | None, entry: Entry) -> bool:
-    """Whether what a done entry stands for is still there: its file, or nothing if none is wanted."""
-    return path.is_file() and path.stat().st_size == entry.size if path is not None else entry.path is None
+def _is_whole(path: Path | None, entry: Entry) -> bool:
+    """Whether the file of a done entry is still there as it was noted."""
+    return path is not None and path.is_file() and path.stat().st_size == entry.size
 
 
 def _check_goes_on(entry: Entry, request: VideoRequest) -> None:

@@ -13,6 +13,7 @@ from stage_play import VIDEO, Log, Notebook, Relay
 from sora_async import (
     AuthenticationError,
     BatchStoppedError,
+    ContentRejectedError,
     DownloadError,
     InvalidRequestError,
     LedgerError,
@@ -263,6 +264,31 @@ async def test_source_that_raises_ends_the_batch_after_what_is_under_way() -> No
     assert list(outcomes) == ["a"]
 
 
+async def test_refusal_that_may_cost_a_fee_is_not_sent_again() -> None:
+    """The next run tells it, and the user settles it."""
+    play = Play()
+    fee = ContentRejectedError(400, "violation_fee", "no")
+    fee.billed = "unknown"
+    play.relay.creates = {"a": [fee]}
+    assert (await play.run(["a"]))["a"].error is fee
+    again = await play.run(["a"])
+    assert isinstance(again["a"].error, SubmissionUncertainError)
+    assert "violation_fee" in again["a"].error.reason
+    assert [verb for verb, _ in play.log].count("create") == 1
+
+
+async def test_done_without_a_file_is_done_unless_one_is_wanted(tmp_path: Path) -> None:
+    """And what was fetched once is done also for who wants no file now."""
+    play = Play()
+    await play.run(["a"])
+    play.directory = tmp_path
+    assert (await play.run(["a"]))["a"].path is not None
+    play.directory = None
+    play.log.clear()
+    assert (await play.run(["a"]))["a"].error is None
+    assert play.log == []
+
+
 async def test_max_tasks_caps_what_one_run_buys() -> None:
     """Refused ones do not count, those in doubt do, known ones are free; the rest stays for the next run."""
     play = Play()
@@ -362,6 +388,49 @@ async def test_entry_of_another_process_is_left_to_it() -> None:
     play.ledger.taken = {"k"}
     assert await play.run([BatchItem("a", key="k")]) == {}
     assert play.log == []
+
+
+class Countdown:
+    """An asynchronous iterator that is no generator."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __aiter__(self) -> Countdown:
+        return self
+
+    async def __anext__(self) -> str:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return str(self.left)
+
+
+async def test_batch_of_an_iterator_that_cannot_be_closed() -> None:
+    """It is simply left."""
+    assert sorted(await Play().run(Countdown(2))) == ["0", "1"]
+
+
+async def test_entry_that_somebody_else_changes_before_it_is_sent_is_not_sent() -> None:
+    """What was planned a moment ago is looked at again, in the step that makes it ours."""
+    play = Play()
+    play.ledger.book["k"] = Entry(key="k", stage=Stage.PLANNED, request={"prompt": "a"})
+    reserve = asyncio.Event()
+    play.relay.hold["create"] = reserve
+
+    async def meddle() -> None:
+        while ("create", "first") not in play.log:  # noqa: ASYNC110 the log is a list
+            await asyncio.sleep(0)
+        play.ledger.taken = {"k"}
+        reserve.set()
+
+    meddling = asyncio.create_task(meddle())
+    items = [BatchItem("first", key="f"), BatchItem("a", key="k")]
+    outcomes, error = await play.run_until_stopped(items, creates=1)
+    await meddling
+    assert "somebody else" in str(error)
+    assert outcomes["a"].error is error
+    assert play.relay.bought() == ["first"]
 
 
 async def test_entry_that_was_given_up_is_told() -> None:
