@@ -119,9 +119,9 @@ def test_file_imports_third_party_packages_only_at_home(file: Path) -> None:
 
 @pytest.mark.parametrize("floor", ["cli", "pytest_plugin"])
 def test_edges_use_only_public_names(floor: str) -> None:
-    """The command and the fixtures are users like any other: public names, and the sandbox's."""
+    """The command and the fixtures are users like any other: public names, and those of batches and the sandbox."""
     import sora_async
-    from sora_async import sandbox
+    from sora_async import batch, sandbox
 
     public = {f"sora_async.{name}" for name in sora_async.__all__}
     for file in FILES:
@@ -134,6 +134,8 @@ def test_edges_use_only_public_names(floor: str) -> None:
                     assert {f"sora_async.{name}" for name in names} <= public | {"sora_async.sandbox"}, file
                 elif node.module == "sora_async.sandbox":
                     assert names <= set(sandbox.__all__), file
+                elif node.module == "sora_async.batch":
+                    assert names <= set(batch.__all__), file
                 else:
                     assert node.module.startswith(f"sora_async.{floor}"), f"{file} imports {node.module}"
 

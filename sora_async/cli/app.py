@@ -11,7 +11,9 @@ import typer
 from sora_async import __version__
 from sora_async.cli import options as given
 from sora_async.cli import verbs
+from sora_async.cli.batching import batch, gallery
 from sora_async.cli.failures import Job
+from sora_async.cli.ledger import ledger
 from sora_async.cli.options import DEFAULT_TIMEOUT_S, DEFAULTS, check_output, make_request, read_timeout
 from sora_async.cli.running import Work, run
 
@@ -199,6 +201,11 @@ def character(
         doing="making the character",
         is_json=as_json,
     )
+
+
+app.command()(batch)
+app.command()(gallery)
+app.add_typer(ledger)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -147,7 +147,7 @@ def explain(error: BaseException, job: Job, signal_number: int | None = None) ->
     # A ValueError is about what was given, unless this run has bought something with it already.
     is_misuse = isinstance(error, ValueError) and not job.has_bought
     text = clean(str(error))
-    if not (is_misuse or isinstance(error, RuntimeError | OSError)):
+    if not (is_misuse or isinstance(error, RuntimeError | OSError | ImportError)):
         text = f"unexpected {type(error).__name__}: {text}; please report it"
     return Failure(
         error=type(error).__name__,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from sora_async import Downloaded, Event
 from sora_async.cli.failures import Failure
-from sora_async.cli.screen import Pause, open_screen, write_line
+from sora_async.cli.screen import Lines, Pause, open_screen
 from sora_async.cli.wording import Result, event_facts
 
 JSON_INTERVAL_S = 0.5
@@ -19,11 +18,12 @@ class Output:
 
     Args:
         is_json: whether stdout gets one JSON object for each event, for programs; else it gets the result alone.
+        screen: what people see; None chooses one that suits stderr.
     """
 
-    def __init__(self, *, is_json: bool) -> None:
+    def __init__(self, *, is_json: bool, screen: Lines | None = None) -> None:
         self._is_json = is_json
-        self._screen = open_screen(stdout_is_taken=is_json)
+        self._screen = screen or open_screen(stdout_is_taken=is_json)
         self._pause = Pause(JSON_INTERVAL_S)
 
     def working(self, what: str) -> None:
@@ -45,7 +45,7 @@ class Output:
     def fact(self, facts: dict[str, Any], text: str) -> None:
         """Tell a result: to programs as an object, to people as text, "" for nothing."""
         if self._is_json or text:
-            write_line(sys.stdout, json.dumps(facts) if self._is_json else text)
+            self._screen.result(json.dumps(facts) if self._is_json else text)
 
     def done(self, result: Result) -> None:
         """Tell a good end."""

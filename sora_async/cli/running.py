@@ -47,8 +47,7 @@ def run(job: Job, plan: Callable[[], Work], *, doing: str, is_json: bool) -> Non
     output = Output(is_json=is_json)
     signals = Signals(lambda: _note_cancel(job, output))
     with one_end(job, output, signals):
-        if job.is_sandbox and job.base_url is not None:
-            raise ValueError("--sandbox has an address of its own: leave out either it or --base-url")
+        check_relay(job)
         work = plan()
         output.working(doing)
         output.done(asyncio.run(signals.guard(_work(job, work, output))))
@@ -85,15 +84,31 @@ async def _work(job: Job, work: Work, output: Output) -> Result:
             job.idle_until = time.monotonic() + event.delay_s - CLOCK_SLACK_S
         output.heard(event)
 
-    async with _open_client(job, heard) as client:
+    async with open_client(job, heard) as client:
         return await work(client)
 
 
+def check_relay(job: Job) -> None:
+    """Check what tells which relay it is.
+
+    Raises:
+        ValueError: it is contradictory, or there is no key.
+    """
+    if job.is_sandbox and job.base_url is not None:
+        raise ValueError("--sandbox has an address of its own: leave out either it or --base-url")
+    if not job.is_sandbox and not os.environ.get("SORA_API_KEY", "").strip():
+        raise ValueError("SORA_API_KEY is not set: export your relay's key, or preview without one with --sandbox")
+
+
 @contextlib.asynccontextmanager
-async def _open_client(job: Job, heard: Callable[[Event], None]) -> AsyncIterator[Client]:
+async def open_client(job: Job, heard: Callable[[Event], None]) -> AsyncIterator[Client]:
+    """Give a client of the relay that was chosen, or of a sandbox that ends with it.
+
+    Args:
+        job: tells which.
+        heard: called with each event.
+    """
     if not job.is_sandbox:
-        if not os.environ.get("SORA_API_KEY", "").strip():
-            raise ValueError("SORA_API_KEY is not set: export your relay's key, or preview without one with --sandbox")
         async with Client(base_url=job.base_url, on_event=heard) as client:
             yield client
         return

@@ -38,6 +38,10 @@ class Lines:
         """Show a line that stays."""
         write_line(sys.stderr, text)
 
+    def result(self, text: str) -> None:
+        """Write a line to stdout."""
+        write_line(sys.stdout, text)
+
     def close(self) -> None:
         """Leave the terminal as it was."""
 
@@ -108,13 +112,18 @@ def _make_bar() -> Progress:
 
 
 def open_screen(*, stdout_is_taken: bool) -> Lines:
-    """Choose between the bar and plain lines.
+    """Choose between the bar and plain lines; the argument is that of `is_live`."""
+    return Bar() if is_live(stdout_is_taken=stdout_is_taken) else Lines()
+
+
+def is_live(*, stdout_is_taken: bool) -> bool:
+    """Whether stderr can be drawn on.
 
     Args:
-        stdout_is_taken: whether stdout is written to all the time; on the same terminal the bar would be torn.
+        stdout_is_taken: whether stdout is written to all the time; on the same terminal the drawing would be torn.
     """
     is_torn = stdout_is_taken and sys.stdout.isatty()
-    return Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not is_torn else Lines()
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not is_torn
 
 
 def write_line(stream: TextIO, text: str) -> None:

@@ -50,7 +50,7 @@ def describe_task(task: VideoTask) -> Result:
         "created_at": task.created_at and task.created_at.isoformat(),
         "updated_at": task.updated_at and task.updated_at.isoformat(),
     }
-    return Result(facts=facts, text=_table({**facts, "progress": show_share(task.progress)}))
+    return Result(facts=facts, text=table({**facts, "progress": show_share(task.progress)}))
 
 
 def describe_created(task: VideoTask, note: str | None = None) -> Result:
@@ -66,7 +66,7 @@ def describe_character(who: Character) -> Result:
         "permalink": who.permalink,
         "profile_picture_url": who.profile_picture_url,
     }
-    return Result(facts=facts, text=_table(facts), note=f"Name it in prompts as @{clean(who.username, 80)}")
+    return Result(facts=facts, text=table(facts), note=f"Name it in prompts as @{clean(who.username, 80)}")
 
 
 def describe_file(task_id: str, path: Path, elapsed_s: float, hint: str = "") -> Result:
@@ -86,6 +86,15 @@ def show_size(count: int) -> str:
     if count < 1_000_000:
         return f"{count / 1000:.0f} kB"
     return f"{count / 1_000_000:.1f} MB"
+
+
+def show_span(seconds: float) -> str:
+    """A span of time as people read it."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def event_facts(event: Event) -> dict[str, Any] | None:
@@ -125,7 +134,13 @@ def event_line(event: Event) -> str:
             return ""
 
 
-def _table(facts: dict[str, Any]) -> str:
+def show_count(count: int, noun: str, nouns: str | None = None) -> str:
+    """A number of things; their plural has an `s` if none is given."""
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def table(facts: dict[str, Any]) -> str:
+    """A line for each fact that there is, its name first."""
     shown = {name: clean(str(fact), 4096) for name, fact in facts.items() if fact not in {None, ""}}
     width = max(map(len, shown))
     return "\n".join(f"{name:<{width}}  {fact}" for name, fact in shown.items())

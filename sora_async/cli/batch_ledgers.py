@@ -1,0 +1,110 @@
+"""Ledgers of the command: one that is watched, one for previews, and one that lets nothing be bought."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sora_async.batch import Change, Entry, SqliteLedger, Stage
+from sora_async.cli.batch_tally import Tally
+
+PREVIEWS = "sandbox"
+"""The account of a ledger of previews: no relay's, so that no run takes them for videos that were bought."""
+
+_ENDED_WITH_IT = "its sandbox has ended"
+
+
+class WatchedLedger(SqliteLedger):
+    """Tells a tally all that it takes."""
+
+    def __init__(self, path: Path, tally: Tally) -> None:
+        super().__init__(path)
+        self._tally = tally
+
+    async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:
+        """As SqliteLedger has it."""
+        entry = await super().enter(key, request, intend=intend)
+        if entry is not None:
+            self._tally.entered(entry)
+        return entry
+
+    async def record(self, change: Change) -> None:
+        """As SqliteLedger has it."""
+        # Before it is written: a run that is stopped at once does not wait for that.
+        self._tally.changed(change)
+        await super().record(change)
+
+
+class PreviewLedger(WatchedLedger):
+    """Keeps the previews of sandboxes that end with their runs: what is not here at the start is made anew.
+
+    Args:
+        path: the file.
+        directory: where the previews are.
+        tally: as for WatchedLedger.
+
+    Attributes:
+        renewed: how many are made anew.
+    """
+
+    def __init__(self, path: Path, directory: Path, tally: Tally) -> None:
+        super().__init__(path, tally)
+        self._directory = directory
+        self.renewed = 0
+
+    async def open(self, account: str) -> None:  # noqa: ARG002 each sandbox has another address
+        """As SqliteLedger has it, for the account of all sandboxes."""
+        await super().open(PREVIEWS)
+        async for entry in self.entries(Stage.SUBMITTED, Stage.READY, Stage.UNCERTAIN, Stage.DONE):
+            if entry.stage is Stage.DONE:
+                if (self._directory / (entry.path or "")).is_file():
+                    continue
+                await self._step(entry, Stage.READY)
+            if entry.stage is not Stage.UNCERTAIN:
+                await self._step(entry, Stage.RESOLVED)
+            await self._step(entry, Stage.PLANNED)
+            self.renewed += 1
+
+    async def _step(self, entry: Entry, stage: Stage) -> None:
+        await self.record(Change(key=entry.key, stage=stage, reason=_ENDED_WITH_IT))
+
+
+class DryLedger(SqliteLedger):
+    """Counts what would be bought. Nothing can be, for it answers that another process is at work on everything.
+
+    Attributes:
+        known: how many inputs the ledger knows in which stage.
+        kinds: how many would be bought of each model and duration.
+        conflicts: keys that stand for another request in the ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.known: Counter[Stage] = Counter()
+        self.kinds: Counter[tuple[str, int | None]] = Counter()
+        self.conflicts: list[str] = []
+        self._entries: dict[str, tuple[Stage, int]] = {}
+
+    async def open(self, account: str) -> None:  # noqa: ARG002 it is only read
+        """Read what there is."""
+        if self.path.exists():
+            async for entry in self.entries():
+                self._entries[entry.key] = entry.stage, _digest(entry.request)
+
+    async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:  # noqa: ARG002
+        """Count an input, and let nobody go on with it."""
+        stage, digest = self._entries.get(key, (Stage.PLANNED, None))
+        if digest is not None and digest != _digest(request):
+            self.conflicts.append(key)
+        elif stage is Stage.PLANNED:
+            self.kinds[str(request.get("model")), request.get("duration")] += 1
+        else:
+            self.known[stage] += 1
+        return None
+
+
+def _digest(request: Mapping[str, Any]) -> int:
+    return hash(json.dumps(dict(request), sort_keys=True))
