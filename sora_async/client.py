@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 import attrs
 
@@ -318,6 +318,13 @@ class Client:
         wanted = {"timestamps": timestamps, "url": url, "from_task": from_task}
         call = build_character(timestamps=timestamps, url=url, from_task=from_task)
         return await self._submitter.create_character(call, {name: text for name, text in wanted.items() if text})
+
+    def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
+        """Whether a create of this asyncio task has left, and no answer has proven that it bought nothing.
+
+        Of use after a create was cancelled: if it is False, nothing was bought.
+        """
+        return self._submitter.may_have_sent(caller)
 
     def _heard(self, task_id: str, error: SoraError, delay_s: float) -> None:
         if self._tell is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -69,6 +70,8 @@ class Submitter:
         self._submit_character: Callable[[Submission[Character]], Awaitable[Character]]
         self._submit_character = repeating(self._post, retry, may_repeat_submission, self._heard)
         self._under_way: set[asyncio.Task[Any]] = set()
+        # For each caller its POST that was not proven to be without effect.
+        self._attempts: weakref.WeakKeyDictionary[asyncio.Task[Any], Attempt] = weakref.WeakKeyDictionary()
         self._is_closing = False
 
     async def create(self, call: Call, request: VideoRequest) -> VideoTask:
@@ -78,6 +81,11 @@ class Submitter:
     async def create_character(self, call: Call, wanted: Mapping[str, str]) -> Character:
         """Submit a character; the errors are those of `Client.create_character`."""
         return await self._submit_character(Submission(call, wanted, parse_character, _salvage_nothing))
+
+    def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
+        """Whether a POST of this task has left, and no answer has proven that it was without effect."""
+        attempt = self._attempts.get(caller)
+        return attempt is not None and attempt.sent
 
     async def close(self) -> None:
         """Let the answers of all POSTs under way come home, for a while."""
@@ -100,6 +108,9 @@ class Submitter:
         """One POST. Cancelled after it left, it goes on in the background until its id is home."""
         left_at = await self._throttle.turn("create")
         attempt = Attempt()
+        caller = asyncio.current_task()
+        assert caller is not None  # noqa: S101 a coroutine runs in one
+        self._attempts[caller] = attempt
         exchange = asyncio.create_task(self._exchange(submission, attempt))
         self._under_way.add(exchange)
         # Awaiting this instead of the exchange shields it from a cancel, at less cost than asyncio.shield.
@@ -112,6 +123,11 @@ class Submitter:
             if not attempt.sent:
                 exchange.cancel()
             exchange.add_done_callback(lambda done: self._abandoned(done, attempt))
+            raise
+        except SubmissionUncertainError:
+            raise
+        except SoraError:
+            del self._attempts[caller]
             raise
         self._accepted(value, abandoned=False)
         return value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.sources import Requests, read_items
 from sora_async.batch.worker import Verbs, Worker
+
+LOOK_S = 0.05
+"""How often a run that is ending looks for workers that have become idle."""
 
 
 class Runner:
@@ -139,13 +142,29 @@ class Runner:
         self._worker.is_stopping = True
         self._budget.close()
         feeding.cancel()
-        for task in self._working:
-            if task not in self._worker.buying:
-                task.cancel()
         try:
-            await asyncio.wait([feeding, *self._working])
+            await self._dismiss()
         except asyncio.CancelledError:
             for task in self._working:
                 task.cancel()
-            await asyncio.wait([feeding, *self._working])
+            await _outlast([feeding, *self._working])
             raise
+        await asyncio.wait([feeding])
+
+    async def _dismiss(self) -> None:
+        """Cancel each worker once it is idle, until there are none."""
+        dismissed: set[asyncio.Task[None]] = set()
+        while self._working:
+            for task in self._working - dismissed:
+                if self._worker.is_idle(task):
+                    task.cancel()
+                    dismissed.add(task)
+            # Looked at again and again, since a create that was refused is idle until it is repeated.
+            await asyncio.wait(self._working, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _outlast(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for tasks that note what became of the money, however often this is cancelled."""
+    while pending := [task for task in tasks if not task.done()]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(pending)

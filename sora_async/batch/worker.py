@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -42,6 +43,10 @@ class Verbs(Protocol):
         """Fetch the file of a finished task; the errors are those of `Client.download`."""
         ...
 
+    def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
+        """Whether a create of this task has left, and no answer has proven that it was without effect."""
+        ...
+
 
 class Worker:
     """Takes inputs on their way, any number at once.
@@ -65,10 +70,16 @@ class Worker:
         self._creates = asyncio.Semaphore(policy.creates)
         self._downloads = asyncio.Semaphore(policy.downloads)
         self._resends_left = policy.max_resends
-        self.buying: set[asyncio.Task[Any]] = set()
-        """The tasks that are about to buy: to cancel one of them leaves a create in doubt."""
+        self._buying: set[asyncio.Task[Any]] = set()
+        self._creating: set[asyncio.Task[Any]] = set()
         self.is_stopping = False
         """Whether what is bought from now on is left for a later run."""
+
+    def is_idle(self, task: asyncio.Task[Any]) -> bool:
+        """Whether cancelling this task, in which an input is brought, leaves nothing in doubt and nothing unnoted."""
+        if task in self._creating:
+            return not self._verbs.may_have_sent(task)
+        return task not in self._buying
 
     async def bring(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> Outcome | None:
         """Bring one input to its end; None if nothing may be bought any more, or another process is at work on it.
@@ -149,31 +160,38 @@ class Worker:
         me = asyncio.current_task()
         assert me is not None  # noqa: S101 it runs in one
         async with self._creates:
-            self.buying.add(me)
+            self._buying.add(me)
             try:
                 intended = await self._ledger.enter(entry.key, entry.request, intend=True)
                 if intended is None or intended.stage is not Stage.INTENDED:
                     raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
-                task = await self._create(entry.key, request)
+                task = await self._create(entry.key, request, me)
                 await self._note_bought(entry.key, task)
                 return task
             finally:
-                self.buying.discard(me)
+                self._buying.discard(me)
 
-    async def _create(self, key: str, request: VideoRequest) -> VideoTask:
+    async def _create(self, key: str, request: VideoRequest, me: asyncio.Task[Any]) -> VideoTask:
+        self._creating.add(me)
         try:
             return await self._verbs.create(request)
         except SubmissionUncertainError as error:
+            self._creating.discard(me)
             await self._note(key, Stage.UNCERTAIN, reason=error.reason, raw=error.raw)
             raise
         except asyncio.CancelledError:
-            await self._note(key, Stage.UNCERTAIN, reason=INTERRUPTED)
+            self._creating.discard(me)
+            stage = Stage.UNCERTAIN if self._verbs.may_have_sent(me) else Stage.PLANNED
+            await self._note(key, stage, reason=INTERRUPTED)
             raise
         except (SoraError, ValueError) as error:
+            self._creating.discard(me)
             # A refusal that may have cost a fee would cost it again.
             may_cost = isinstance(error, SoraError) and error.billed != "no"
             await self._note(key, Stage.UNCERTAIN if may_cost else Stage.PLANNED, reason=str(error))
             raise
+        finally:
+            self._creating.discard(me)
 
     async def _note_bought(self, key: str, task: VideoTask) -> None:
         try:
@@ -184,8 +202,17 @@ class Worker:
             raise error.about(task.id) from None
 
     async def _note(self, key: str, stage: Stage, **facts: Any) -> None:
-        """Write a step; a cancel does not cut it off."""
-        await asyncio.shield(self._ledger.record(Change(key=key, stage=stage, **facts)))
+        """Write a step to its end; a cancel waits for that."""
+        writing = asyncio.ensure_future(self._ledger.record(Change(key=key, stage=stage, **facts)))
+        cancelled: asyncio.CancelledError | None = None
+        while not writing.done():
+            try:
+                await asyncio.wait([writing])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        writing.result()
+        if cancelled is not None:
+            raise cancelled
 
     async def _watch(self, key: str, task: VideoTask | str, *, is_new: bool, is_last: bool) -> VideoTask:
         """Wait for the end of a task and note it, unless it was known already."""
@@ -198,7 +225,7 @@ class Worker:
         facts = {"status": last.status, **({} if started_at is None else {"started_at": started_at})}
         if last.state is not State.SUCCEEDED:
             failure = TaskFailedError(last)
-            await self._note(key, Stage.FAILED, reason=last.error_message or str(failure), facts=facts)
+            await self._note(key, Stage.FAILED, reason=last.error_message, facts=facts)
             raise failure
         if is_last or is_new:
             await self._note(key, Stage.DONE if is_last else Stage.READY, facts=facts)
@@ -215,11 +242,16 @@ class Worker:
 
 
 def _check_free(target: Path | None) -> None:
-    if target is not None and target.exists():
+    if target is None:
+        return
+    if target.exists():
         # Perhaps the ledger was lost or forgotten, and this is what it would have told to be bought already.
         raise ValueError(
             f"{target} exists, and the ledger does not know it: nothing was bought; move it away or name another output"
         )
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise ValueError(f"{place} is no folder that can be written: nothing was bought; name another output")
 
 
 def _is_whole(path: Path | None, entry: Entry) -> bool:

@@ -211,6 +211,6 @@ def _unescape(text: str) -> str:
     if "\\" not in text:
         return text
     try:
-        return str(json.loads(f'"{text}"', strict=False))
+        return str(json.loads(f'"{text}"'))
     except ValueError:
         return "\0"  # no id, and yet a text: an error that says it is one

@@ -37,6 +37,7 @@ class Relay:
         self.under_way: dict[str, int] = dict.fromkeys(("create", "watch", "download"), 0)
         self.most = dict(self.under_way)
         self.hold: dict[str, asyncio.Event] = {}
+        self.is_sending = True
 
     async def _act(self, verb: str, prompt: str) -> None:
         self.log.append((verb, prompt))
@@ -72,6 +73,9 @@ class Relay:
         if prompt in self.files:
             raise self.files[prompt]
         return _write(path)
+
+    def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
+        return self.is_sending
 
     def bought(self) -> list[str]:
         return [prompt for verb, prompt in self.log if verb == "accepted"]

@@ -1,7 +1,7 @@
 """Batches that are killed with SIGKILL, over three hundred times: bought once, never lost, every doubt told.
 
-The rules themselves are in benchmarks.batch_trial, which holds the relay's count, the ledger, the folder and the outcomes
-against each other after each run.
+The rules themselves are in benchmarks.batch_trial, which holds the relay's count, the ledger, the folder and the
+outcomes against each other after each run.
 """
 
 from __future__ import annotations

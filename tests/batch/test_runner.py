@@ -220,9 +220,18 @@ async def test_file_that_the_ledger_does_not_know_stops_the_purchase(tmp_path: P
     assert play.log == []
 
 
-async def test_limits_hold() -> None:
+async def test_folder_that_cannot_hold_the_file_stops_the_purchase(tmp_path: Path) -> None:
+    """It would be bought and could not be kept."""
+    play = Play(tmp_path)
+    (tmp_path / "sub").write_bytes(b"a file")
+    outcomes = await play.run([BatchItem("a", output="sub/a.mp4")])
+    assert "nothing was bought" in str(outcomes["a"].error)
+    assert play.log == []
+
+
+async def test_limits_hold(tmp_path: Path) -> None:
     """Tasks, creates and downloads each have their own."""
-    play = Play(Path("/nowhere"))
+    play = Play(tmp_path)
     play.relay.files = {str(number): DownloadError("gone") for number in range(50)}
     await play.run(map(str, range(50)), concurrency=9, creates=3, downloads=2)
     assert play.relay.most == {"create": 3, "watch": play.relay.most["watch"], "download": 2}

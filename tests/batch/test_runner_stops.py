@@ -78,6 +78,54 @@ async def test_batch_cancelled_twice_leaves_its_creates_in_doubt() -> None:
     assert_nothing_is_left()
 
 
+async def test_cancelled_batch_does_not_wait_for_creates_of_which_nothing_has_left() -> None:
+    """They are refused again and again, say; nothing was bought, and the ledger says so."""
+    play = Stopped("create")
+    play.relay.is_sending = False
+    consuming = await play.until_held()
+    consuming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+    assert play.ledger.stages() == dict.fromkeys("012", Stage.PLANNED)
+    assert_nothing_is_left()
+
+
+async def test_create_that_is_refused_after_the_stop_is_not_repeated() -> None:
+    """Between two tries nothing is under way."""
+    play = Stopped("create")
+    consuming = await play.until_held()
+    consuming.cancel()
+    await asyncio.sleep(0.005)
+    play.relay.is_sending = False
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+    assert set(play.ledger.stages().values()) == {Stage.PLANNED}
+
+
+async def test_stop_waits_for_what_is_being_noted() -> None:
+    """An id that has come is in the ledger before the batch ends, however often it is cancelled."""
+    play = Stopped("create")
+    slow = asyncio.Event()
+    record = play.ledger.record
+
+    async def record_slowly(change: Any) -> None:
+        await slow.wait()
+        await record(change)
+
+    play.ledger.record = record_slowly  # type: ignore[method-assign]
+    consuming = await play.until_held()
+    play.release()
+    await until(lambda: play.relay.under_way["create"] == 0)
+    for _ in range(3):
+        consuming.cancel()
+        await asyncio.sleep(0.005)
+    assert not consuming.done()
+    slow.set()
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+    assert {play.ledger.stages()[prompt] for prompt in play.relay.bought()} == {Stage.SUBMITTED}
+
+
 @pytest.mark.parametrize(("held", "stage"), [("watch", Stage.SUBMITTED), ("download", Stage.READY)])
 async def test_cancelled_batch_leaves_the_rest_as_it_is(held: str, stage: Stage, tmp_path: Path) -> None:
     """Waits and downloads cost nothing to begin again."""
