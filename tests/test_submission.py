@@ -114,6 +114,43 @@ async def test_refusal_that_shows_a_healthy_task_is_uncertain_and_names_it(actio
     assert server.creates == 1
 
 
+MALFORMED = b"HTTP/1.1 %b\r\nContent-Length: many\r\n\r\n%b"
+
+
+async def test_id_in_an_answer_that_is_no_valid_http_counts_as_accepted() -> None:
+    """aiohttp gives up all of it; what came is looked into all the same."""
+    end, server = await create((MALFORMED % (b"200 OK", b'{"id":"sora-2:task_1","status":"pending"}'), CLOSE))
+    assert isinstance(end, VideoTask)
+    assert (end.id, server.creates) == ("sora-2:task_1", 1)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"400 No"])
+async def test_answer_that_is_no_valid_http_proves_nothing_else(status: bytes) -> None:
+    """Not even a refusal; what came of it is kept."""
+    came = MALFORMED % (status, b'{"error":{"message":"invalid key","code":"invalid_api_key"}}')
+    end, server = await create((came, CLOSE))
+    assert isinstance(end, SubmissionUncertainError)
+    assert (end.raw, server.creates) == (came, 1)
+
+
+async def test_task_that_may_have_sent_is_known() -> None:
+    """From the moment that the request may leave until an answer proves that it bought nothing."""
+    refusal = http(400, '{"error":{"message":"no","code":"invalid_request"}}')
+    async with raw_server(ACCEPTED, refusal) as server, client_to(server.url) as client:
+        server.hold = asyncio.Event()
+        creating = asyncio.create_task(client.create("a cat"))
+        assert not client.may_have_sent(creating)
+        await server.arrived.wait()
+        assert client.may_have_sent(creating)
+        server.hold.set()
+        await creating
+        assert client.may_have_sent(creating)
+        refused = asyncio.create_task(client.create("a cat"))
+        with suppress(InvalidRequestError):
+            await refused
+        assert not client.may_have_sent(refused)
+
+
 async def test_stalled_create_is_uncertain() -> None:
     """The read limit passed; the relay may still accept it."""
     end, server = await create(STALL, timeouts=Timeouts(create=0.03))
