@@ -14,7 +14,7 @@ from aiohttp import client_exceptions
 from raw_server import CLOSE, RESET, STALL, closed_port, full_port, http, raw_server
 
 from sora_async import RequestTimeoutError, Timeouts, TransportError
-from sora_async.session import ApiKey, Attempt, ProofConnector, Session, explain
+from sora_async.session import MAX_CAME_BYTES, ApiKey, Attempt, ProofConnector, Session, _Answers, _to_limits, explain
 from sora_async.wire.reading import MAX_BODY_BYTES
 from sora_async.wire.request import Call, build_query
 
@@ -293,8 +293,8 @@ async def test_query_carries_no_body() -> None:
         session = session_to(server.url)
         await session.send(QUERY)
         await session.close()
+    assert b"Accept: application/json\r\n" in server.requests[0]
     head = server.requests[0].lower()
-    assert b"accept: application/json\r\n" in head
     assert b"content-length" not in head
     assert b"transfer-encoding" not in head
 
@@ -330,6 +330,8 @@ async def test_cut_body_of_many_parts_is_kept_as_it_came() -> None:
         await session.close()
     assert reply.body == body
     assert str(reply.cut) == "the answer was cut off"
+    assert reply.cut is not None
+    assert reply.cut.sent is True
 
 
 async def test_long_status_line_does_not_cost_the_answer() -> None:
@@ -453,3 +455,53 @@ def test_fingerprint_tells_keys_apart() -> None:
     assert ApiKey(KEY).fingerprint == ApiKey(f" {KEY}\n").fingerprint
     assert ApiKey(KEY).fingerprint != ApiKey("sk-other").fingerprint
     assert len(bytes.fromhex(ApiKey(KEY).fingerprint)) == 4
+
+
+@pytest.mark.parametrize(("key", "shown"), [("sk-12345", "wrong key ***!"), ("sk-1234", "wrong key sk-1234!")])
+def test_key_is_hidden_in_what_a_relay_repeats(key: str, shown: str) -> None:
+    """Unless it is too short to be one: then it may be a part of any word."""
+    assert ApiKey(key).hide(f"wrong key {key}!".encode()) == shown.encode()
+
+
+@pytest.mark.parametrize(("call", "came"), [(CREATE, b"HTTP/1.1 418 X\r\n"), (QUERY, b"")], ids=["create", "query"])
+async def test_what_came_is_kept_of_a_create_only(call: Call, came: bytes) -> None:
+    """A query can be sent again."""
+    attempt = Attempt()
+    async with raw_server(http(418)) as server:
+        session = session_to(server.url)
+        await session.send(call, attempt)
+        await session.close()
+    assert bytes(attempt.came[:16]) == came
+
+
+async def test_what_came_in_parts_is_kept_up_to_the_cap() -> None:
+    """From the first byte on, and in bounded memory."""
+    protocol = _Answers(loop=asyncio.get_running_loop())
+    protocol.attempt = attempt = Attempt()
+    protocol.data_received(b"HTTP/")
+    protocol.data_received(b"1.1 ")
+    assert attempt.came == b"HTTP/1.1 "
+    protocol.data_received(b"x" * (MAX_CAME_BYTES - len(attempt.came)))
+    protocol.data_received(b"x")
+    assert len(attempt.came) == MAX_CAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("connect", "read", "total"), [(10.0, 180.0, 370.0), (None, 180.0, None), (10.0, None, None), (None, None, None)]
+)
+def test_total_limit_leaves_room_for_both_phases(
+    connect: float | None, read: float | None, total: float | None
+) -> None:
+    """It is for what the limit of a read misses, and there is none where a phase has none."""
+    limits = _to_limits(connect, read)
+    assert (limits.connect, limits.sock_read, limits.total) == (connect, read, total)
+
+
+async def test_queries_never_wait_for_a_connection() -> None:
+    """The throttle alone bounds what is under way; aiohttp's own bound would be 100."""
+    async with raw_server(http(200)) as server, asyncio.timeout(20):
+        server.hold = asyncio.Barrier(101)
+        session = session_to(server.url)
+        replies = await asyncio.gather(*(session.send(QUERY) for _ in range(101)))
+        await session.close()
+    assert [reply.status for reply in replies] == [200] * 101

@@ -112,6 +112,14 @@ class SqliteLedger:
                 yield entry
             after += PAGE
 
+    async def account(self) -> str:
+        """Answer whose ledger it is, to open it again for the same account; also without `open`.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return await self._read(Book.read_account)
+
     async def events(self, key: str) -> list[Event]:
         """Answer all steps that an entry took, oldest first; also without `open`.
 

@@ -121,6 +121,11 @@ class Book:
         rows = self._connection.execute(f"{_PAGE}{chosen} ORDER BY number", values).fetchall()
         return self._count(), [Row(*columns).show(json.loads(columns[2])) for columns in rows]
 
+    def read_account(self) -> str:
+        """Answer whose ledger it is."""
+        (account,) = self._connection.execute("SELECT fingerprint FROM account").fetchone()
+        return str(account)
+
     def read_events(self, key: str) -> list[Event]:
         """Answer all steps of an entry, oldest first."""
         rows = self._connection.execute(_EVENTS, (key,)).fetchall()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import sqlite3
 
 from sora_async.batch import Change, Entry, SqliteLedger, Stage
 from sora_async.cli.ledger_show import find_entry
@@ -48,7 +46,7 @@ async def resolve_entry(ledger: SqliteLedger, key: str, way: Way, task_id: str |
         ValueError: there is no such entry, or it cannot be settled so.
     """
     await find_entry(ledger, key)
-    await ledger.open(_read_account(ledger))
+    await ledger.open(await ledger.account())
     try:
         entry = await find_entry(ledger, key)
         _check_way(entry, way)
@@ -60,14 +58,6 @@ async def resolve_entry(ledger: SqliteLedger, key: str, way: Way, task_id: str |
         await ledger.close()
     facts = {"key": key, "stage": stage.value, "task_id": task_id if way is Way.ID else None}
     return Result(facts=facts, text=f"{clean(key)} is {stage.value} now", note=hint)
-
-
-def _read_account(ledger: SqliteLedger) -> str:
-    """Whose ledger it is: it stays theirs."""
-    uri = f"{ledger.path.resolve().as_uri()}?mode=rw"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-        (account,) = connection.execute("SELECT fingerprint FROM account").fetchone()
-        return str(account)
 
 
 def _check_way(entry: Entry, way: Way) -> None:

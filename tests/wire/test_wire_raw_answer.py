@@ -27,6 +27,14 @@ READ = {
         b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n{"id"\r\n2\r\n:1\r\n0\r\n\r\nmore',
         b'{"id":1',
     ),
+    "chunks with sizes in letters": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1F\r\n"
+        + b"a" * 31
+        + b"\r\na\r\n"
+        + b"b" * 10
+        + b"\r\n0\r\n",
+        b"a" * 31 + b"b" * 10,
+    ),
     "chunks and a bad size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n", b"{}"),
     "chunks and a bad end": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, CHUNKED\r\n\r\n2\r\n{}XX3\r\nabc\r\n",

@@ -184,6 +184,13 @@ HEALTHY_IDS = {
 }
 
 
+@pytest.mark.parametrize(("state", "word"), [(state, word) for state, words in WORDS.items() for word in words])
+def test_find_healthy_id_status_word(state: State, word: str) -> None:
+    """Every known word that is no failure shows that a task was taken."""
+    is_bad = state in {State.FAILED, State.CANCELLED}
+    assert find_healthy_id({"id": "T", "status": word.upper()}) == (None if is_bad else "T")
+
+
 @pytest.mark.parametrize(("body", "found"), HEALTHY_IDS.values(), ids=HEALTHY_IDS)
 def test_find_healthy_id_state(body: object, found: str | None) -> None:
     """Only a known word that is no failure shows that a task was taken."""
