@@ -79,7 +79,6 @@ class RawServer:
         self.connections = 0
         self.arrived = asyncio.Event()
         self.answered = asyncio.Event()
-        self.answered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         self.port = 0
         self._tls = tls

@@ -7,10 +7,12 @@ import gc
 import inspect
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 import pytest
 from aiohttp import client_exceptions
+from aiohttp.client_proto import ResponseHandler
 from raw_server import CLOSE, RESET, STALL, closed_port, full_port, http, raw_server
 
 from sora_async import RequestTimeoutError, Timeouts, TransportError
@@ -505,3 +507,14 @@ async def test_queries_never_wait_for_a_connection() -> None:
         replies = await asyncio.gather(*(session.send(QUERY) for _ in range(101)))
         await session.close()
     assert [reply.status for reply in replies] == [200] * 101
+
+
+async def test_connection_that_keeps_nothing_of_what_came_sends_all_the_same() -> None:
+    """Another aiohttp may make its protocols otherwise; then a malformed answer is uncertain, and that is all."""
+    connector, attempt = ProofConnector(), Attempt()
+    connector._factory = partial(ResponseHandler, loop=asyncio.get_running_loop())
+    async with raw_server(http(200, "{}")) as server, aiohttp.ClientSession(connector=connector) as own:
+        reply = await session_to(server.url, borrowed=own).send(CREATE, attempt)
+    assert reply.body == b"{}"
+    assert attempt.sent is True
+    assert not attempt.came

@@ -164,14 +164,22 @@ def test_batch_refuses_a_file_that_the_ledger_does_not_know(cli, relay):
     assert ran.out.startswith("k: refused: out/a.mp4 exists")
 
 
-def test_batch_whose_file_finds_no_place_ends_with_1_and_the_command_that_goes_on(cli, relay):
+def test_batch_whose_file_does_not_come_ends_with_1_and_the_command_that_goes_on(cli, relay):
     """What is bought and not here is fetched by the same command."""
     Path("out").mkdir()
-    Path("out/sub").write_text("no folder")
-    ran = cli("batch", write_manifest({"prompt": "a", "output": "sub/a.mp4"}), "-o", "out", "--json")
+    Path("out/.a.mp4.part").mkdir()
+    ran = cli("batch", write_manifest({"prompt": "a", "output": "a.mp4"}), "-o", "out", "--json")
     outcome, summary = objects(ran.out)
     assert (ran.code, outcome["state"], outcome["billed"]) == (1, "unfetched", "yes")
     assert (outcome["id"], summary["resume"]) == (relay.creates[0].id, "sora-async batch m.jsonl -o out --json")
+
+
+def test_batch_whose_file_finds_no_place_buys_nothing(cli, relay):
+    """It could not be kept."""
+    Path("out").mkdir()
+    Path("out/sub").write_text("no folder")
+    ran = cli("batch", write_manifest({"prompt": "a", "output": "sub/a.mp4"}), "-o", "out", "--json")
+    assert (ran.code, objects(ran.out)[0]["state"], len(relay.creates)) == (1, "refused", 0)
 
 
 def test_batch_stops_where_the_ledger_has_another_request(cli, relay):

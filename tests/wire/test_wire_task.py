@@ -238,6 +238,17 @@ def test_parse_task_failure_without_text(body: dict[str, Any]) -> None:
     assert read({"status": "failed", **body}).error_message is None
 
 
+@pytest.mark.parametrize("word", ["success", "Succeeded", "succeed", "OK", "成功", "操作成功", " 请求成功 "])
+def test_parse_task_failure_in_a_good_envelope(word: str) -> None:
+    """That the relay found the task says nothing of why it failed."""
+    assert read({"message": word, "data": {"status": "failed"}}).error_message is None
+
+
+def test_parse_task_long_status() -> None:
+    """A word is shown up to 200 characters."""
+    assert len(read({"status": "x" * 201}).status) == 200
+
+
 @pytest.mark.parametrize("word", ["queued", "processing", "completed", "weird"])
 def test_parse_task_stale_error_text(word: str) -> None:
     """An error text alone is no failure: the status decides, and healthy tasks show no text."""

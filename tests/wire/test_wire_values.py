@@ -175,6 +175,7 @@ def test_progress_form(value: object, progress: float | None) -> None:
 PROGRESS_PLACES = {
     "progress": {"progress": 40},
     "percentage": {"percentage": "40%"},
+    "percentage without a sign": {"percentage": 40},
     "data.progress": {"data": {"progress": "40%"}},
     "detail.progress_pct": {"detail": {"progress_pct": 0.4}},
     "detail.pending_info": {"detail": {"pending_info": {"progress_pct": 0.4}}},
@@ -243,6 +244,18 @@ def test_time_place(wrap: Any) -> None:
     """The times stand beside the status, in `data` or in `detail`."""
     task = parse_task({"status": "done", **wrap({"created_at": 1760000000, "status_update_time": 1760000000123})}, "T")
     assert (task.created_at, task.updated_at) == (MOMENT, MOMENT + timedelta(milliseconds=123))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        *(("created_at", "created_at"), ("submit_time", "created_at"), ("status_update_time", "updated_at")),
+        *(("updated_at", "updated_at"), ("completed_at", "updated_at"), ("finish_time", "updated_at")),
+    ],
+)
+def test_time_field(key: str, name: str) -> None:
+    """Each name that relays give to a time is known."""
+    assert getattr(parse_task({"status": "done", key: 1760000000}, "T"), name) == MOMENT
 
 
 def test_time_of_completion() -> None:
