@@ -23,6 +23,8 @@ from sora_async.sandbox.takes import Takes
 
 ENDING_KINDS = {"no_quota", "no_quota_429"}
 """Faults that say the account is empty: a batch stops at the first of them, which is no fault of the line."""
+TOO_MUCH_KINDS = {"429", "429_empty", "saturated"}
+"""Faults that ask for fewer calls, though there were not too many."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +37,8 @@ class Plan:
     """Above it calls are answered 429; None for no limit."""
     fault_share: float = 0.0
     """Share of the creates, queries and downloads that go wrong, shared by all kinds but the ENDING_KINDS."""
+    is_fair: bool = False
+    """Whether the TOO_MUCH_KINDS are left out, so that only the limit asks for fewer calls."""
     failure_share: float = 0.0
     """Share of the tasks that fail."""
     seed: int = 0
@@ -42,7 +46,8 @@ class Plan:
 
     def faults(self) -> Faults:
         """The same chance for each kind of each operation."""
-        kinds = {name: sorted(KINDS[name].keys() - ENDING_KINDS) for name in ("create", "query", "download")}
+        spared = ENDING_KINDS | TOO_MUCH_KINDS if self.is_fair else ENDING_KINDS
+        kinds = {name: sorted(KINDS[name].keys() - spared) for name in ("create", "query", "download")}
         return Faults(**{name: dict.fromkeys(each, self.fault_share / len(each)) for name, each in kinds.items()})
 
     def scenario(self) -> Scenario:

@@ -254,3 +254,17 @@ async def test_download_after_close_is_misuse(tmp_path):
 async def test_download_etag_is_not_needed(tmp_path):
     """A server without ETags is fine as long as nothing breaks."""
     assert await fetch_from(Files(VIDEO, etag=None), tmp_path)
+
+
+async def test_download_passes_on_what_a_callback_raises(tmp_path):
+    """Also a TimeoutError, which is not taken for the end of the client."""
+
+    def broken(*_):
+        raise TimeoutError("the user's own")
+
+    async with (
+        serving(Answer(status=503), Files(VIDEO)) as server,
+        downloader(DownloadPolicy(delays_s=(0.0,))) as fetcher,
+    ):
+        with pytest.raises(TimeoutError, match="the user's own"):
+            await fetcher.fetch(server.url, tmp_path / "cat.mp4", on_retry=broken)

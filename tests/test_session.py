@@ -518,3 +518,16 @@ async def test_connection_that_keeps_nothing_of_what_came_sends_all_the_same() -
     assert reply.body == b"{}"
     assert attempt.sent is True
     assert not attempt.came
+
+
+async def test_connector_whose_connections_keep_nothing_still_proves() -> None:
+    """A version of aiohttp that makes them another way costs no more than the rest of a malformed answer."""
+    connector = ProofConnector()
+    connector._factory = partial(ResponseHandler, loop=asyncio.get_running_loop())
+    async with aiohttp.ClientSession(connector=connector) as own, raw_server(http(200, "{}"), CLOSE) as server:
+        session = session_to(server.url, borrowed=own)
+        assert (await session.send(CREATE)).body == b"{}"
+        attempt = Attempt()
+        with pytest.raises(TransportError):
+            await session.send(CREATE, attempt)
+    assert attempt.sent

@@ -93,7 +93,7 @@ class LedgerSuite(ABC):
         assert await all_of(ledger) == [entry]
         assert (await ledger.enter("cat", CAT, intend=False)).stage is Stage.INTENDED
 
-    @pytest.mark.parametrize("stage", set(Stage) - {Stage.PLANNED, Stage.INTENDED})
+    @pytest.mark.parametrize("stage", [stage for stage in Stage if stage not in {Stage.PLANNED, Stage.INTENDED}])
     async def test_ledger_intends_only_what_is_planned(self, ledger, stage):
         """What was bought, or may have been, is answered as it is."""
         await bring(ledger, "cat", stage)

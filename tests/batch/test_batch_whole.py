@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import resource
 import subprocess
 import sys
 import tempfile
@@ -194,6 +193,8 @@ async def test_batch_whose_consumer_is_slow_buys_no_more(tmp_path: Path) -> None
 @contextmanager
 def disk_of(size: int) -> Iterator[None]:
     """No file grows beyond so many bytes."""
+    import resource  # which Windows does not have
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

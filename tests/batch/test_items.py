@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sora_async import VideoRequest
+from sora_async import VideoRequest, batch
 from sora_async.batch import BatchItem, Forgetful
 from sora_async.batch.ledger import MOVES, Stage, check_move
 from sora_async.errors import LedgerError
@@ -92,3 +92,9 @@ def test_every_stage_has_its_moves() -> None:
     check_move("k", Stage.PLANNED, Stage.INTENDED)
     with pytest.raises(LedgerError, match="'k' is submitted in the ledger and cannot become planned"):
         check_move("k", Stage.SUBMITTED, Stage.PLANNED)
+
+
+def test_unknown_name_of_batches_is_an_attribute_error() -> None:
+    """As for any module."""
+    with pytest.raises(AttributeError, match="has no attribute 'Ledgr'"):
+        batch.Ledgr  # noqa: B018
