@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -105,9 +105,13 @@ class _Client(Client):
         )
         self._death = death
 
-    async def create(self, request: VideoRequest | str, **fields: Any) -> VideoTask:
-        self._death.at("before create")
-        task = await super().create(request, **fields)
+    async def _create(self, wanted: VideoRequest, before: Callable[[], Awaitable[None]] | None = None) -> VideoTask:
+        async def intend_and_die() -> None:
+            if before is not None:
+                await before()
+            self._death.at("before create")
+
+        task = await super()._create(wanted, intend_and_die)
         self._death.at("after create")
         return task
 

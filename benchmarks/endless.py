@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from benchmarks.machine import describe
 from sora_async import State, VideoRequest, VideoTask
 from sora_async.batch import BatchPolicy, Forgetful, Ledger, SqliteLedger
 from sora_async.batch.runner import Runner
+from sora_async.batch.worker import Verbs
 
 LINK = "https://cdn.example/v.mp4"
 
@@ -32,8 +33,8 @@ class Instant:
     def __init__(self) -> None:
         self._numbers = itertools.count()
 
-    async def create(self, request: VideoRequest) -> VideoTask:  # noqa: ARG002 the Protocol names it
-        await asyncio.sleep(0)
+    async def create(self, request: VideoRequest, before: Callable[[], Awaitable[None]]) -> VideoTask:  # noqa: ARG002 Verbs names it
+        await before()
         return VideoTask(id=f"task_{next(self._numbers):030}", status="queued", state=State.QUEUED)
 
     async def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:  # noqa: ARG002 the Protocol names it
@@ -59,7 +60,11 @@ def read_memory(field: str) -> float:
 
 async def _run(ledger: Ledger, items: int) -> None:
     marks = [max(1, items // 50), items // 5, items]
-    runner = Runner(Instant(), ledger=ledger, account="any", directory=None, policy=BatchPolicy())
+    instant = Instant()
+    verbs = Verbs(
+        create=instant.create, watch=instant.watch, download=instant.download, may_have_sent=instant.may_have_sent
+    )
+    runner = Runner(verbs, ledger=ledger, account="any", directory=None, policy=BatchPolicy())
     prompts = (f"a paper boat in the rain, take {number}, wide shot, slow zoom" for number in itertools.count())
     began, count = time.perf_counter(), 0
     async with aclosing(runner.run(prompts)) as outcomes:

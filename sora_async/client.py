@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -150,9 +150,11 @@ class Client:
             SubmissionUncertainError: it was sent and its outcome is unknown; it may have been bought.
         """
         self._check_open()
-        wanted = to_request(request, **fields)
+        return await self._create(to_request(request, **fields))
+
+    async def _create(self, wanted: VideoRequest, before: Callable[[], Awaitable[None]] | None = None) -> VideoTask:
         call = build_create(await with_data_uris(wanted) if wanted.images else wanted)
-        return await self._submitter.create(call, wanted)
+        return await self._submitter.create(call, wanted, before)
 
     async def query(self, task_id: str) -> VideoTask:
         """Answer a task as it is now. Free, repeated by `retry`; cancelling it changes nothing.
@@ -277,11 +279,12 @@ class Client:
         self._check_open()
         from sora_async.batch import BatchPolicy, Forgetful, SqliteLedger  # noqa: PLC0415 loaded for batches only
         from sora_async.batch.runner import Runner  # noqa: PLC0415
+        from sora_async.batch.worker import Verbs  # noqa: PLC0415
 
         if isinstance(ledger, str | os.PathLike):
             ledger = SqliteLedger(ledger)
         runner = Runner(
-            self,
+            Verbs(create=self._create, watch=self.watch, download=self.download, may_have_sent=self.may_have_sent),
             ledger=Forgetful() if ledger is None else ledger,
             account=f"{self._key.fingerprint}@{self._base}",
             directory=None if directory is None else Path(directory),

@@ -45,6 +45,8 @@ class Submission(Generic[T]):
     """From the parsed body to the value; DecodeError if there is no id in it."""
     salvage: Callable[[bytes], T | None]
     """From a body that cannot be parsed to the value, if its id arrived."""
+    before: Callable[[], Awaitable[None]] | None = None
+    """Awaited just before each POST; what it raises keeps the POST from being sent."""
 
 
 class Submitter:
@@ -74,9 +76,11 @@ class Submitter:
         self._attempts: weakref.WeakKeyDictionary[asyncio.Task[Any], Attempt] = weakref.WeakKeyDictionary()
         self._is_closing = False
 
-    async def create(self, call: Call, request: VideoRequest) -> VideoTask:
-        """Submit a video; the errors are those of `Client.create`."""
-        return await self._submit_video(Submission(call, request, parse_created, _salvage_created))
+    async def create(
+        self, call: Call, request: VideoRequest, before: Callable[[], Awaitable[None]] | None = None
+    ) -> VideoTask:
+        """Submit a video; the errors are those of `Client.create`, and those of `before`."""
+        return await self._submit_video(Submission(call, request, parse_created, _salvage_created, before))
 
     async def create_character(self, call: Call, wanted: Mapping[str, str]) -> Character:
         """Submit a character; the errors are those of `Client.create_character`."""
@@ -107,6 +111,12 @@ class Submitter:
     async def _post(self, submission: Submission[T]) -> T:
         """One POST. Cancelled after it left, it goes on in the background until its id is home."""
         left_at = await self._throttle.turn("create")
+        if submission.before is not None:
+            try:
+                await submission.before()
+            except BaseException:
+                self._throttle.done("create", left_at, asyncio.CancelledError())
+                raise
         attempt = Attempt()
         caller = asyncio.current_task()
         assert caller is not None  # noqa: S101 a coroutine runs in one

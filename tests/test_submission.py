@@ -19,6 +19,7 @@ from sora_async import (
     ContentRejectedError,
     Event,
     InvalidRequestError,
+    LedgerError,
     OverloadedError,
     QuotaError,
     RateLimitError,
@@ -30,6 +31,7 @@ from sora_async import (
     Submitted,
     Timeouts,
     TransportError,
+    VideoRequest,
     VideoTask,
 )
 
@@ -149,6 +151,19 @@ async def test_task_that_may_have_sent_is_known() -> None:
         with suppress(InvalidRequestError):
             await refused
         assert not client.may_have_sent(refused)
+
+
+async def test_create_that_may_not_be_sent_yet_is_not_sent() -> None:
+    """What comes before the POST, such as a note in a ledger, can keep it back; its turn is given back."""
+
+    async def refuse() -> None:
+        raise LedgerError("the disk is full")
+
+    async with raw_server(ACCEPTED) as server, client_to(server.url) as client:
+        with pytest.raises(LedgerError):
+            await client._create(VideoRequest("a cat"), refuse)
+        assert server.creates == 0
+        assert (await client.create("a cat")).id == "sora-2:task_1"
 
 
 async def test_stalled_create_is_uncertain() -> None:

@@ -7,9 +7,9 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -28,24 +28,18 @@ INTERRUPTED = "the batch was stopped before the answer came"
 RESENT = "sent again, as on_uncertain='retry' says"
 
 
-class Verbs(Protocol):
+@attrs.frozen(kw_only=True)
+class Verbs:
     """What a batch needs of a client."""
 
-    async def create(self, request: VideoRequest) -> VideoTask:
-        """Submit one video; the errors are those of `Client.create`."""
-        ...
-
-    def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:
-        """Yield a task until it is final; the errors are those of `Client.watch`."""
-        ...
-
-    async def download(self, task: VideoTask | str, path: Path) -> Path:
-        """Fetch the file of a finished task; the errors are those of `Client.download`."""
-        ...
-
-    def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
-        """Whether a create of this task has left, and no answer has proven that it was without effect."""
-        ...
+    create: Callable[[VideoRequest, Callable[[], Awaitable[None]]], Awaitable[VideoTask]]
+    """Submits one video, with the errors of `Client.create`; the second argument is awaited just before each POST."""
+    watch: Callable[[VideoTask | str, float | None], AsyncGenerator[VideoTask, None]]
+    """Yields a task until it is final, with the errors of `Client.watch`."""
+    download: Callable[[VideoTask | str, Path], Awaitable[Path]]
+    """Fetches the file of a finished task, with the errors of `Client.download`."""
+    may_have_sent: Callable[[asyncio.Task[Any]], bool]
+    """Whether a create of this asyncio task has left, and no answer has proven that it was without effect."""
 
 
 class Worker:
@@ -162,36 +156,46 @@ class Worker:
         async with self._creates:
             self._buying.add(me)
             try:
-                intended = await self._ledger.enter(entry.key, entry.request, intend=True)
-                if intended is None or intended.stage is not Stage.INTENDED:
-                    raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
-                task = await self._create(entry.key, request, me)
+                task = await self._create(entry, request, me)
                 await self._note_bought(entry.key, task)
                 return task
             finally:
                 self._buying.discard(me)
 
-    async def _create(self, key: str, request: VideoRequest, me: asyncio.Task[Any]) -> VideoTask:
+    async def _create(self, entry: Entry, request: VideoRequest, me: asyncio.Task[Any]) -> VideoTask:
+        is_intended = False
+
+        async def intend() -> None:
+            # Not sooner: what waits for its turn is not in doubt if the process dies.
+            nonlocal is_intended
+            if not is_intended:
+                intended = await self._ledger.enter(entry.key, entry.request, intend=True)
+                if intended is None or intended.stage is not Stage.INTENDED:
+                    raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
+                is_intended = True
+
         self._creating.add(me)
         try:
-            return await self._verbs.create(request)
-        except SubmissionUncertainError as error:
+            return await self._verbs.create(request, intend)
+        except (SoraError, ValueError, asyncio.CancelledError) as error:
             self._creating.discard(me)
-            await self._note(key, Stage.UNCERTAIN, reason=error.reason, raw=error.raw)
-            raise
-        except asyncio.CancelledError:
-            self._creating.discard(me)
-            stage = Stage.UNCERTAIN if self._verbs.may_have_sent(me) else Stage.PLANNED
-            await self._note(key, stage, reason=INTERRUPTED)
-            raise
-        except (SoraError, ValueError) as error:
-            self._creating.discard(me)
-            # A refusal that may have cost a fee would cost it again.
-            may_cost = isinstance(error, SoraError) and error.billed != "no"
-            await self._note(key, Stage.UNCERTAIN if may_cost else Stage.PLANNED, reason=str(error))
+            if is_intended:
+                await self._note_unbought(entry.key, error, me)
             raise
         finally:
             self._creating.discard(me)
+
+    async def _note_unbought(self, key: str, error: BaseException, me: asyncio.Task[Any]) -> None:
+        """Note the end of a create that brought no id."""
+        if isinstance(error, SubmissionUncertainError):
+            await self._note(key, Stage.UNCERTAIN, reason=error.reason, raw=error.raw)
+        elif isinstance(error, asyncio.CancelledError):
+            stage = Stage.UNCERTAIN if self._verbs.may_have_sent(me) else Stage.PLANNED
+            await self._note(key, stage, reason=INTERRUPTED)
+        else:
+            # A refusal that may have cost a fee would cost it again.
+            may_cost = isinstance(error, SoraError) and error.billed != "no"
+            await self._note(key, Stage.UNCERTAIN if may_cost else Stage.PLANNED, reason=str(error))
 
     async def _note_bought(self, key: str, task: VideoTask) -> None:
         try:

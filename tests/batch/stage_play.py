@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 
 from sora_async import LedgerError, State, VideoRequest, VideoTask
 from sora_async.batch.ledger import Change, Entry, Stage, check_move
+from sora_async.batch.worker import Verbs
 
 VIDEO = b"a whole video"
 Log = list[tuple[str, str]]
@@ -38,6 +39,7 @@ class Relay:
         self.most = dict(self.under_way)
         self.hold: dict[str, asyncio.Event] = {}
         self.is_sending = True
+        self.posts = 1
 
     async def _act(self, verb: str, prompt: str) -> None:
         self.log.append((verb, prompt))
@@ -51,7 +53,9 @@ class Relay:
         finally:
             self.under_way[verb] -= 1
 
-    async def create(self, request: VideoRequest) -> VideoTask:
+    async def create(self, request: VideoRequest, before: Callable[[], Awaitable[None]]) -> VideoTask:
+        for _ in range(self.posts):
+            await before()
         await self._act("create", request.prompt)
         if self.creates.get(request.prompt):
             raise self.creates[request.prompt].pop(0)
@@ -76,6 +80,9 @@ class Relay:
 
     def may_have_sent(self, caller: asyncio.Task[Any]) -> bool:
         return self.is_sending
+
+    def verbs(self) -> Verbs:
+        return Verbs(create=self.create, watch=self.watch, download=self.download, may_have_sent=self.may_have_sent)
 
     def bought(self) -> list[str]:
         return [prompt for verb, prompt in self.log if verb == "accepted"]

@@ -42,7 +42,7 @@ class Play:
     def runner(self, **policy: Any) -> Runner:
         directory, ledger = self.directory, self.ledger
         limits = BatchPolicy(**policy)
-        return Runner(self.relay, ledger=ledger, account="me", directory=directory, policy=limits)
+        return Runner(self.relay.verbs(), ledger=ledger, account="me", directory=directory, policy=limits)
 
     async def run(self, requests: Requests, **policy: Any) -> dict[str, Outcome]:
         return {outcome.request.prompt: outcome async for outcome in self.runner(**policy).run(requests)}
@@ -110,6 +110,22 @@ async def test_steps_are_noted_before_they_are_taken(tmp_path: Path) -> None:
     assert entry.path is not None
     assert (tmp_path / entry.path).read_bytes() == VIDEO
     assert set(entry.facts) == {"status", "started_at"}
+
+
+async def test_create_that_is_repeated_is_intended_once() -> None:
+    """A refused POST is repeated within the same create."""
+    play = Play()
+    play.relay.posts = 3
+    await play.run(["a"])
+    assert [verb for verb, _ in play.log].count("intended") == 1
+
+
+async def test_mistake_in_a_part_of_the_batch_ends_it() -> None:
+    """It is not taken for a failure of one input."""
+    play = Play()
+    play.relay.ends = {"a": ZeroDivisionError("a bug")}
+    with pytest.raises(ZeroDivisionError):
+        await play.run(["a"])
 
 
 async def test_batch_without_a_directory_fetches_nothing() -> None:

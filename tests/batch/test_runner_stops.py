@@ -27,7 +27,7 @@ class Stopped:
         self.held = held
         self.ledger = Notebook(self.log)
         self.runner = Runner(
-            self.relay, ledger=self.ledger, account="me", directory=directory, policy=BatchPolicy(concurrency=3)
+            self.relay.verbs(), ledger=self.ledger, account="me", directory=directory, policy=BatchPolicy(concurrency=3)
         )
 
     async def consume(self) -> list[Outcome]:
