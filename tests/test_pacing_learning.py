@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -58,6 +59,17 @@ def test_learned_is_the_same_after_json() -> None:
         assert new.remaining_s(REQUEST, 20.0, progress) == pytest.approx(
             old.remaining_s(REQUEST, 20.0, progress), rel=0.1
         )
+
+
+def test_request_is_not_kept_while_its_task_is_waited_for() -> None:
+    """It may hold pictures of megabytes."""
+    request = VideoRequest("a boat")
+    kept = weakref.ref(request)
+    delays = Adaptive().delays_for(request, lambda: 0.0)
+    next(delays)
+    delays.send(seen())
+    del request
+    assert kept() is None
 
 
 def test_learned_stays_small() -> None:

@@ -1,20 +1,24 @@
-"""When to poll next: pure generators that know no clock and no loop.
+"""What a pacing is, and the pacings that learn nothing.
 
 A pacing has one method, `delays()`, whose generator follows backoff's protocol for wait generators: `next()` starts it
 (what that yields means nothing), then each `send(task)` answers the seconds until the next poll. It is sent the task
-as last seen, or None if nothing is known of it yet.
+as last seen, the same object again after a poll that failed, or None if nothing is known of it yet.
+
+A pacing that can use more has `delays_for` too, and is then asked by that. Its generator is driven in the same way: the
+request is a fact of the whole task, so it comes at the start; and the age, which counts the time that calls and repeats
+take, is read when it is needed, so neither a clock comes in here nor another shape of `send`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
-    from sora_async.models import VideoTask
+    from sora_async.models import VideoRequest, VideoTask
 
 Delays = Generator[float, "VideoTask | None", None]
 
@@ -24,6 +28,20 @@ class Pacing(Protocol):
 
     def delays(self) -> Delays:
         """Answer a new generator for one task."""
+        ...
+
+
+@runtime_checkable
+class InformedPacing(Pacing, Protocol):
+    """A pacing that wants to know which task it paces, and how old that is."""
+
+    def delays_for(self, request: VideoRequest | None, age_s: Callable[[], float]) -> Delays:
+        """Answer a new generator for one task.
+
+        Args:
+            request: what was asked for; None if that is not known.
+            age_s: answers the seconds since its create was accepted, whenever the generator is sent to.
+        """
         ...
 
 
