@@ -28,6 +28,8 @@ FIRST_WINDOW = 32
 LAST_WINDOW = 250
 # A first "too much" may come by bad luck: the relay is believed to bear this many calls in a pause, until it says more.
 LEAST_CALLS_IN_A_PAUSE = 10
+# So many answers between two refusals make the second one a rare thing.
+RARE = 40
 # How many seconds of answers make up the usual rate, and the least that it is taken for after an outage.
 MEMORY_S = 30.0
 LEAST_USUAL = 20.0
@@ -60,6 +62,7 @@ class Rate:
         self._pause_s = pause_s
         self._peak: float | None = None
         self._cut_at = -math.inf
+        self._since_cut = 0
         self._recovery_from = 0.0
         # Whether the peak is no limit of the relay's, but the rate at which calls come back after an outage.
         self._is_resuming = False
@@ -86,6 +89,7 @@ class Rate:
         if now - self._second >= 1:
             self._fold(now)
         self._answers += 1
+        self._since_cut += 1
         if self._peak is None:
             if self.window < LAST_WINDOW:
                 self.window += 1
@@ -125,6 +129,7 @@ class Rate:
         if left_at >= self._cut_at:
             if self._pause_s:
                 self._cut(now)
+            self._since_cut = 0
             self._cut_at, self._recovery_from = now, now + pause_s
         self.next_at = max(self.next_at, self._cut_at + pause_s)
 
@@ -134,8 +139,12 @@ class Rate:
             self._peak = max(seen, LEAST_CALLS_IN_A_PAUSE / self._pause_s)
             return
         rate = self.per_second(now)
-        # Too much below the old peak: others take their share, so the new one is sought lower still.
-        self._peak = rate if rate >= self._peak else rate * (1 + CUT) / 2
+        if rate >= self._peak:
+            self._peak = rate
+        elif self._since_cut < RARE:
+            # Too much below the old peak: others take their share, so the new one is sought lower still. One refusal
+            # among many answers says nothing of the rate: some relays refuse at random.
+            self._peak = rate * (1 + CUT) / 2
 
 
 class Breaker:

@@ -28,6 +28,7 @@ from sora_async.throttle import (
     LEAST_CALLS_IN_A_PAUSE,
     LEAST_OUTCOMES,
     LEAST_USUAL,
+    RARE,
     RECOVERY_S,
     Rate,
     Throttle,
@@ -252,6 +253,21 @@ def test_rate_that_is_too_much_below_its_peak_lowers_the_peak() -> None:
     before = rate.per_second(1e3)
     rate.too_much(1e3, 1e3, None)
     assert rate.per_second(1e3 + 1) == pytest.approx(before * CUT)
+
+
+def test_rare_refusals_leave_the_peak_alone() -> None:
+    """Some relays refuse at random, which would otherwise slow the client down for ever."""
+    rate = Rate(1.0)
+    for _ in range(50):
+        rate.answered(0.5)
+    rate.too_much(0.5, 1.0, None)
+    now = 2.0
+    for _ in range(20):
+        for _ in range(RARE):
+            rate.answered(now)
+        now += 1.0
+        rate.too_much(now, now, None)
+    assert rate.per_second(now + 1) == pytest.approx(50 * CUT)
 
 
 def test_first_estimate_is_of_the_last_two_seconds() -> None:
