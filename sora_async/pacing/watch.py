@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sora_async.models import VideoTask
     from sora_async.pacing.kind import Kind
 
-_MOST_LOOKS = 8
+_MOST_LOOKS = 12
 _INSTANT_S = 1e-3
 _SLIGHT = 1e-3
 _DOUBTS = (-10.0, 2.0)
