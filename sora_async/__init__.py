@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from sora_async.events import Downloaded, Event, Polled, Retrying, StatusChanged, Submitted
     from sora_async.models import Character, State, VideoRequest, VideoTask
-    from sora_async.pacing import Fixed, Growing, Pacing
+    from sora_async.pacing import Adaptive, Fixed, Growing, InformedPacing, Pacing
     from sora_async.retry import Retry
     from sora_async.session import Timeouts
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIError",
+    "Adaptive",
     "AuthenticationError",
     "BatchItem",
     "BatchPolicy",
@@ -58,6 +59,7 @@ __all__ = [
     "Event",
     "Fixed",
     "Growing",
+    "InformedPacing",
     "InvalidRequestError",
     "LedgerError",
     "MissingVideoError",

@@ -15,11 +15,11 @@ import attrs
 
 from sora_async.delivery import Delivery
 from sora_async.errors import SoraError
-from sora_async.events import Event, OnEvent, Retrying
+from sora_async.events import Event, OnEvent, Polled, Retrying
 from sora_async.images import with_data_uris
 from sora_async.models import Character, RequestFields, VideoRequest, VideoTask, to_request
 from sora_async.naming import file_name
-from sora_async.pacing import Growing, Pacing
+from sora_async.pacing import Adaptive, Pacing
 from sora_async.querier import Querier
 from sora_async.retry import Retry, may_repeat_query, repeating
 from sora_async.session import ApiKey, Session, Timeouts
@@ -64,7 +64,7 @@ class Client:
             then takes https://api.chainhub.tech. Plain http is for this machine and private networks only.
         session: an aiohttp session of your own, for proxies and the like; it is not closed here. Unless
             its connector is a `sora_async.session.ProofConnector`, a create that fails on it is uncertain more often.
-        pacing: when to poll; None is Growing(): after 5 s, growing to 20 s, sooner when progress nears its end.
+        pacing: when to poll; None is Adaptive(): with few polls, and 5 s after a task's end on the mean.
         retry: how calls that may be repeated are repeated; None is Retry().
         timeouts: limits of the phases of a call; None is Timeouts().
         on_event: called in the loop with each event, so keep it short; None costs nothing.
@@ -94,9 +94,9 @@ class Client:
         self._submitter = Submitter(
             self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
         )
-        self._querier = Querier(self._session, self._throttle, tell=self._tell)
+        self._querier = Querier(self._session, self._throttle)
         self._repeated_query = repeating(self._querier.query, self._retry, may_repeat_query, self._heard)
-        self._waiter = Waiter(self._querier, pacing=pacing or Growing(), retry=self._retry, tell=self._tell)
+        self._waiter = Waiter(self._querier, pacing=pacing or Adaptive(), retry=self._retry, tell=self._tell)
         is_local = is_local_base(self._base)
         self._delivery = Delivery(self._waiter, local=is_local, retry=self._retry, tell=self._tell)
         self._batches: set[Runner] = set()
@@ -154,7 +154,10 @@ class Client:
 
     async def _create(self, wanted: VideoRequest, before: Callable[[], Awaitable[None]] | None = None) -> VideoTask:
         call = build_create(await with_data_uris(wanted) if wanted.images else wanted)
-        return await self._submitter.create(call, wanted, before)
+        task = await self._submitter.create(call, wanted, before)
+        if not task.state.is_final:
+            self._waiter.expect(task.id, wanted)
+        return task
 
     async def query(self, task_id: str) -> VideoTask:
         """Answer a task as it is now. Free, repeated by `retry`; cancelling it changes nothing.
@@ -164,7 +167,10 @@ class Client:
             APIError, TransportError, DecodeError: as the last try ended.
         """
         self._check_open()
-        return await self._repeated_query(task_id)
+        task = await self._repeated_query(task_id)
+        if self._tell is not None:
+            self._tell(Polled(task=task, remaining_s=self._waiter.remaining_s(task)))
+        return task
 
     async def wait(self, task: VideoTask | str, timeout: float | None = DEFAULT_TIMEOUT_S) -> VideoTask:
         """Wait until a task has succeeded and shows its video.

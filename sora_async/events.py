@@ -27,6 +27,8 @@ class Polled:
 
     task: VideoTask
     """The task as just seen."""
+    remaining_s: float | None = None
+    """Seconds after which it has ended as likely as not; None if it has, or if its create was not seen here."""
 
 
 @attrs.frozen(kw_only=True)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from sora_async.errors import NotFoundError, SoraError, WaitTimeoutError
+from sora_async.errors import NotFoundError, SoraError
 from sora_async.models import State, VideoTask
 from sora_async.retry import retry_after
 
 if TYPE_CHECKING:
+    from sora_async.models import VideoRequest
+    from sora_async.pacing import Delays
     from sora_async.retry import Retry, Waits
-
-T = TypeVar("T")
 
 NOT_FOUND_GRACE_S = 60.0
 """A new task may be unknown to a relay's replica for a while; this long in a row it may be."""
 BARE_ID_GRACE_S = 10.0
 """The same for an id alone, which may be new, and may as well be mistyped."""
-LAST_POLL_S = 15.0
-"""How long the poll made at the deadline may take."""
 STARTS_PER_SECOND = 100.0
 """How fast a crowd that begins to wait at once makes its first polls; 2,000 that poll every 20 s come to this rate."""
 FIRST_AT_ONCE = 5
@@ -35,19 +34,74 @@ def is_done(task: VideoTask | None) -> bool:
     )
 
 
+class Expected:
+    """What is known of a task beside its answers.
+
+    Args:
+        request: what was asked for, without what is of no use any more; None if that is not known.
+        accepted_at: when its create was accepted, on the loop's clock, or when it was first heard of.
+    """
+
+    __slots__ = ("accepted_at", "request")
+
+    def __init__(self, request: VideoRequest | None, accepted_at: float) -> None:
+        self.request = request
+        self.accepted_at = accepted_at
+
+    def age_s(self) -> float:
+        """The seconds since its create was accepted."""
+        return asyncio.get_running_loop().time() - self.accepted_at
+
+
 class Poller:
-    """One task under poll, and those who wait for it."""
+    """One task under poll, and those who wait for it.
 
-    __slots__ = ("_alarm", "_error", "_waiting", "last", "members", "runner", "task_id")
+    Between two polls there is no asyncio task for it, only a timer: of a hundred thousand, most are between two polls.
 
-    def __init__(self, task_id: str, last: VideoTask | None) -> None:
+    Args:
+        task_id: the task.
+        last: it as last seen; None if it was not.
+        expected: what else is known of it.
+        delays: paces it; started.
+        trouble: counts polls that fail.
+
+    Attributes:
+        members: how many wait for it.
+        polling: the poll under way.
+        began_at: when the latest poll began, on the loop's clock.
+        missing: how many polls showed a success without an address.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_error",
+        "_waiting",
+        "began_at",
+        "delays",
+        "expected",
+        "last",
+        "members",
+        "missing",
+        "polling",
+        "task_id",
+        "trouble",
+    )
+
+    def __init__(
+        self, task_id: str, last: VideoTask | None, *, expected: Expected, delays: Delays, trouble: Trouble
+    ) -> None:
         self.task_id = task_id
         self.last = last
+        self.expected = expected
+        self.delays = delays
+        self.trouble = trouble
         self.members = 0
-        self.runner: asyncio.Task[None] | None = None
+        self.missing = 0
+        self.began_at = -math.inf
+        self.polling: asyncio.Task[None] | None = None
         self._error: Exception | None = None
-        self._alarm: asyncio.Future[None] | None = None
-        self._waiting: list[asyncio.Future[bool]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def open(self) -> bool:
@@ -69,47 +123,34 @@ class Poller:
     def wake(self) -> None:
         """Tell everybody who waits that a poll ended."""
         for future in self._waiting:
-            _settle(future, True)
+            _settle(future)
         self._waiting.clear()
 
-    async def rest(self, delay_s: float) -> None:
-        """Sleep until the next poll is due, or somebody's deadline has come."""
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.create_future()
-        timer = loop.call_later(delay_s, _settle, self._alarm, None)
-        try:
-            await self._alarm
-        finally:
-            timer.cancel()
+    def plan(self, delay_s: float, start: Callable[[Poller], None]) -> None:
+        """Have the next poll started after a while."""
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, start, self)
+
+    def unplan(self) -> None:
+        """Take the next poll back."""
+        if self._alarm is not None:
+            self._alarm.cancel()
             self._alarm = None
 
-    async def next_poll(self, deadline: float | None) -> None:
-        """Wait for the end of a poll; at the deadline for the end of one last poll.
-
-        Raises:
-            WaitTimeoutError: that last poll has not ended the wait either.
-        """
-        if await self._polled(deadline):
-            return
-        if self._alarm is not None:
-            _settle(self._alarm, None)
-        await self._polled(asyncio.get_running_loop().time() + LAST_POLL_S)
-        if self.open:
-            raise WaitTimeoutError(self.task_id, self.last)
-
-    async def _polled(self, deadline: float | None) -> bool:
-        """Whether a poll ended before the deadline."""
+    async def polled(self, deadline: float | None) -> bool:
+        """Whether a poll ended that began before the deadline, and the deadline has not come."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[bool] = loop.create_future()
+        future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
-        timer = None if deadline is None else loop.call_at(deadline, _settle, future, False)
+        timer = None if deadline is None else loop.call_at(deadline, _settle, future)
         try:
-            return await future
+            await future
         finally:
             if timer is not None:
                 timer.cancel()
-            if future in self._waiting:
+            is_late = future in self._waiting  # a poll that ends takes it out
+            if is_late:
                 self._waiting.remove(future)
+        return not is_late and (deadline is None or self.began_at < deadline)
 
 
 class Spread:
@@ -128,6 +169,8 @@ class Spread:
 
 class Trouble:
     """Polls that failed in a row."""
+
+    __slots__ = ("_delays", "_grace_s", "_missing_since", "_retry")
 
     def __init__(self, retry: Retry, *, grace_s: float) -> None:
         self._retry = retry
@@ -157,6 +200,6 @@ class Trouble:
         return max(min(self._delays.send(error), paced_s), retry_after(error))
 
 
-def _settle(future: asyncio.Future[T], value: T) -> None:
+def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
-        future.set_result(value)
+        future.set_result(None)

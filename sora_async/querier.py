@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sora_async.errors import SoraError
-from sora_async.events import OnEvent, Polled
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
 from sora_async.wire.task import parse_task
@@ -23,13 +22,11 @@ class Querier:
     Args:
         session: sends the calls.
         throttle: says when.
-        tell: hears of each answer; None for none.
     """
 
-    def __init__(self, session: Session, throttle: Throttle, *, tell: OnEvent | None) -> None:
+    def __init__(self, session: Session, throttle: Throttle) -> None:
         self._session = session
         self._throttle = throttle
-        self._tell = tell
 
     async def query(self, task_id: str) -> VideoTask:
         """Ask once.
@@ -49,8 +46,6 @@ class Querier:
                 raise error.about(task_id).with_traceback(None) from None
             raise
         self._throttle.done("query", left_at, None)
-        if self._tell is not None:
-            self._tell(Polled(task=task))
         return task
 
 

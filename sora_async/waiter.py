@@ -10,19 +10,27 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Protocol
 
-from sora_async.errors import MissingVideoError, SoraError, TaskFailedError
-from sora_async.events import OnEvent, Retrying, StatusChanged
+import attrs
+
+from sora_async.errors import MissingVideoError, SoraError, TaskFailedError, WaitTimeoutError
+from sora_async.events import OnEvent, Polled, Retrying, StatusChanged
 from sora_async.models import State, VideoTask
-from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Poller, Spread, Trouble, is_done
+from sora_async.pacing import InformedPacing
+from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Expected, Poller, Spread, Trouble, is_done
 
 if TYPE_CHECKING:
+    from sora_async.models import VideoRequest
     from sora_async.pacing import Pacing
     from sora_async.retry import Retry
 
 DEFAULT_TIMEOUT_S = 1800.0
 """Queue spikes of half an hour have been seen at several relays."""
+LAST_POLL_S = 15.0
+"""How long the poll made at the deadline may take."""
 MISSING_VIDEO_POLLS = 5
 """More polls for a task that succeeded but shows no address yet."""
+MOST_EXPECTED = 10_000
+"""Of how many tasks it is kept what was asked for, from the create to the end of a wait."""
 
 
 class Source(Protocol):
@@ -46,10 +54,12 @@ class Waiter:
     def __init__(self, source: Source, *, pacing: Pacing, retry: Retry, tell: OnEvent | None) -> None:
         self._source = source
         self._pacing = pacing
+        self._informed = pacing if isinstance(pacing, InformedPacing) else None
         self._retry = retry
         self._tell = tell
         self._spread = Spread()
         self._pollers: dict[str, Poller] = {}
+        self._expected: dict[str, Expected] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def wait(self, task: VideoTask | str, timeout_s: float | None) -> VideoTask:
@@ -67,7 +77,8 @@ class Waiter:
         deadline = _deadline(timeout_s)
         try:
             while poller.open:
-                await poller.next_poll(deadline)
+                if not await poller.polled(deadline):
+                    await self._poll_last(poller)
             return _succeeded(poller.outcome())
         finally:
             self._leave(poller)
@@ -90,11 +101,35 @@ class Waiter:
                 if poller.last is not None and not poller.last.state.is_final and _differ(shown, poller.last):
                     shown = poller.last
                     yield shown
-                else:
-                    await poller.next_poll(deadline)
+                elif not await poller.polled(deadline):
+                    await self._poll_last(poller)
             yield poller.outcome()
         finally:
             self._leave(poller)
+
+    def expect(self, task_id: str, request: VideoRequest, *, age_s: float = 0.0) -> None:
+        """Tell what was asked for, for a pacing that can use it; the oldest of many that nobody waits for is forgotten.
+
+        Args:
+            task_id: the task.
+            request: what was asked for.
+            age_s: seconds since its create was accepted.
+        """
+        if self._informed is not None:
+            accepted_at = asyncio.get_running_loop().time() - age_s
+            self._expected[task_id] = Expected(attrs.evolve(request, images=(), extra={}), accepted_at)
+            if len(self._expected) > MOST_EXPECTED:
+                del self._expected[next(iter(self._expected))]
+
+    def remaining_s(self, task: VideoTask) -> float | None:
+        """The seconds after which a task that was just seen has ended as likely as not; None if nothing tells."""
+        expected = self._expected.get(task.id)
+        return None if expected is None else self._remaining_s(task, expected)
+
+    def _remaining_s(self, task: VideoTask, expected: Expected) -> float | None:
+        if self._informed is None or expected.request is None or task.state.is_final:
+            return None
+        return self._informed.remaining_s(expected.request, expected.age_s(), task.progress)
 
     async def close(self) -> None:
         """Stop all polling; whoever still waits gets a RuntimeError."""
@@ -109,10 +144,22 @@ class Waiter:
         task_id = task if isinstance(task, str) else task.id
         poller = self._pollers.get(task_id)
         if poller is None:
-            last = None if isinstance(task, str) else task
-            poller = self._pollers[task_id] = Poller(task_id, last)
-            poller.runner = asyncio.create_task(self._run(poller))
+            poller = self._begin(task_id, None if isinstance(task, str) else task)
         poller.members += 1
+        return poller
+
+    def _begin(self, task_id: str, last: VideoTask | None) -> Poller:
+        expected = self._expected.get(task_id) or Expected(None, asyncio.get_running_loop().time())
+        if self._informed is None:
+            delays = self._pacing.delays()
+        else:
+            delays = self._informed.delays_for(expected.request, expected.age_s)
+        next(delays)
+        # Nothing is known of a bare id, so it is looked at at once.
+        delay_s = self._spread.delay() + (0.0 if last is None else delays.send(last))
+        trouble = Trouble(self._retry, grace_s=BARE_ID_GRACE_S if last is None else NOT_FOUND_GRACE_S)
+        poller = self._pollers[task_id] = Poller(task_id, last, expected=expected, delays=delays, trouble=trouble)
+        poller.plan(delay_s, self._start)
         return poller
 
     def _leave(self, poller: Poller) -> None:
@@ -122,49 +169,67 @@ class Waiter:
             self._stop(poller)
 
     def _stop(self, poller: Poller) -> None:
-        runner = poller.runner
-        if runner is not None and not runner.done():
-            runner.cancel()
-            self._stopping.add(runner)
-            runner.add_done_callback(self._stopping.discard)
+        poller.unplan()
+        if poller.polling is not None:
+            poller.polling.cancel()
+            self._stopping.add(poller.polling)
+            poller.polling.add_done_callback(self._stopping.discard)
 
-    async def _run(self, poller: Poller) -> None:
-        try:
-            await self._poll(poller)
-        except Exception as error:  # noqa: BLE001 it is raised in everybody who waits, instead of being lost here
-            poller.fail(error)
+    async def _poll_last(self, poller: Poller) -> None:
+        """Make one last poll for somebody whose deadline has come, unless one is under way or began at it.
+
+        Raises:
+            WaitTimeoutError: that has not ended the wait either.
+        """
+        now = asyncio.get_running_loop().time()
+        if poller.polling is None and poller.began_at < now:
+            self._start(poller)
+        if poller.polling is not None:
+            await poller.polled(now + LAST_POLL_S)
+        if poller.open:
+            raise WaitTimeoutError(poller.task_id, poller.last)
+
+    def _start(self, poller: Poller) -> None:
+        poller.unplan()
+        poller.began_at = asyncio.get_running_loop().time()
+        poller.polling = asyncio.create_task(self._poll(poller))
 
     async def _poll(self, poller: Poller) -> None:
-        """Poll one task until it is done or cannot be polled; every poll wakes all who wait for it."""
-        delays = self._pacing.delays()
-        next(delays)
-        # Nothing is known of a bare id, so it is looked at at once.
-        is_bare = poller.last is None
-        delay_s = self._spread.delay() + (0.0 if is_bare else delays.send(poller.last))
-        trouble = Trouble(self._retry, grace_s=BARE_ID_GRACE_S if is_bare else NOT_FOUND_GRACE_S)
-        missing = 0
-        while poller.open:
-            await poller.rest(delay_s)
-            try:
-                task = await self._source.query(poller.task_id)
-            except SoraError as error:
-                if not trouble.may_pass(error):
-                    poller.fail(error.about(poller.task_id))
-                else:
-                    # Sooner than a healthy poll at first, and never later but for a Retry-After.
-                    delay_s = trouble.delay(error, delays.send(poller.last))
-                    self._tell_retry(poller, error, delay_s)
-            else:
-                trouble.over()
-                if self._tell is not None and _differ(poller.last, task):
-                    self._tell(StatusChanged(task=task, previous=poller.last))
-                poller.last = task
-                if task.state is State.SUCCEEDED and task.video_url is None:
-                    missing += 1
-                    if missing > MISSING_VIDEO_POLLS:
-                        poller.fail(MissingVideoError(task))
-                delay_s = delays.send(task)
+        """One poll, which wakes all who wait for it, and the plan for the next."""
+        try:
+            delay_s = await self._look(poller)
+        except Exception as error:  # noqa: BLE001 it is raised in everybody who waits, instead of being lost here
+            poller.fail(error)
+        poller.polling = None
+        if poller.open:
+            poller.plan(delay_s, self._start)
             poller.wake()
+        else:
+            self._expected.pop(poller.task_id, None)
+            poller.wake()
+
+    async def _look(self, poller: Poller) -> float:
+        """Ask once and take the answer in; answers the seconds until the next poll."""
+        try:
+            task = await self._source.query(poller.task_id)
+        except SoraError as error:
+            if not poller.trouble.may_pass(error):
+                raise error.about(poller.task_id) from None
+            # Sooner than a healthy poll at first, and never later but for a Retry-After.
+            delay_s = poller.trouble.delay(error, poller.delays.send(poller.last))
+            self._tell_retry(poller, error, delay_s)
+            return delay_s
+        poller.trouble.over()
+        if self._tell is not None:
+            self._tell(Polled(task=task, remaining_s=self._remaining_s(task, poller.expected)))
+            if _differ(poller.last, task):
+                self._tell(StatusChanged(task=task, previous=poller.last))
+        poller.last = task
+        if task.state is State.SUCCEEDED and task.video_url is None:
+            poller.missing += 1
+            if poller.missing > MISSING_VIDEO_POLLS:
+                raise MissingVideoError(task)
+        return poller.delays.send(task)
 
     def _tell_retry(self, poller: Poller, error: SoraError, delay_s: float) -> None:
         if self._tell is not None:

@@ -56,7 +56,7 @@ def ask_until_done(script: Script) -> list[float]:
 
     async def main() -> list[float]:
         retry = Retry(first=1)
-        querier = Querier(script, Throttle(pause_s=1.0), tell=None)  # type: ignore[arg-type]
+        querier = Querier(script, Throttle(pause_s=1.0))  # type: ignore[arg-type]
         waiter = Waiter(querier, pacing=Fixed(5), retry=retry, tell=None)
         await waiter.wait("t-1", 600.0)
         return script.asked_at

@@ -49,7 +49,7 @@ def wait_for_all(relay: Relay, pacing: Pacing) -> list[VideoTask]:
     """What the waits of the whole crowd, all begun at once, bring."""
 
     async def main() -> list[VideoTask]:
-        querier = Querier(relay, Throttle(pause_s=1.0), tell=None)  # type: ignore[arg-type]
+        querier = Querier(relay, Throttle(pause_s=1.0))  # type: ignore[arg-type]
         waiter = Waiter(querier, pacing=pacing, retry=Retry(), tell=None)
         return await asyncio.gather(*(waiter.wait(task_id, 7200.0) for task_id in relay.lasts))
 

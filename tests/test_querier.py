@@ -11,8 +11,6 @@ from sora_async import (
     APIError,
     AuthenticationError,
     DecodeError,
-    Event,
-    Polled,
     RateLimitError,
     SoraError,
     State,
@@ -27,13 +25,12 @@ from sora_async.throttle import Throttle
 RUNNING = http(200, '{"id":"another","status":"processing","progress":42}')
 
 
-async def query(*actions: Action, events: list[Event] | None = None) -> tuple[VideoTask | SoraError, RawServer]:
+async def query(*actions: Action) -> tuple[VideoTask | SoraError, RawServer]:
     """One query of the task `t-1`, and its end."""
-    heard: list[Event] = [] if events is None else events
     async with raw_server(*actions) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
         try:
-            return await Querier(session, Throttle(pause_s=0.0), tell=heard.append).query("t-1"), server
+            return await Querier(session, Throttle(pause_s=0.0)).query("t-1"), server
         except SoraError as error:
             return error, server
         finally:
@@ -46,16 +43,6 @@ async def test_query_answers_the_task_by_the_id_from_create() -> None:
     assert isinstance(end, VideoTask)
     assert (end.id, end.state, end.progress) == ("t-1", State.RUNNING, 0.42)
     assert server.requests[0].startswith(b"GET /v1/video/query?id=t-1 HTTP/1.1\r\n")
-
-
-async def test_query_that_brought_a_task_is_told() -> None:
-    """One event for each answer that is a task, none for a failure."""
-    events: list[Event] = []
-    end, _ = await query(RUNNING, events=events)
-    assert events == [Polled(task=end)]
-    events.clear()
-    await query(http(500), events=events)
-    assert events == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +75,7 @@ async def test_query_answered_with_too_much_holds_the_next() -> None:
     """The pause is the throttle's, so it holds for all."""
     async with raw_server(http(429, headers=["Retry-After: 100"])) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
-        querier = Querier(session, Throttle(pause_s=0.0), tell=None)
+        querier = Querier(session, Throttle(pause_s=0.0))
         with pytest.raises(RateLimitError):
             await querier.query("t-1")
         held = asyncio.create_task(querier.query("t-2"))
@@ -104,7 +91,7 @@ async def test_cancelled_query_gives_its_turn_back() -> None:
     async with raw_server(STALL) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
         throttle = Throttle(pause_s=0.0)
-        asking = asyncio.create_task(Querier(session, throttle, tell=None).query("t-1"))
+        asking = asyncio.create_task(Querier(session, throttle).query("t-1"))
         await server.arrived.wait()
         assert throttle._under_way["query"] == 1
         asking.cancel()
@@ -118,6 +105,6 @@ async def test_query_of_no_id_is_misuse() -> None:
     async with raw_server(RUNNING) as server:
         session = Session(server.url, ApiKey("sk-canary"), timeouts=Timeouts())
         with pytest.raises(ValueError, match="is not a task id"):
-            await Querier(session, Throttle(pause_s=0.0), tell=None).query("")
+            await Querier(session, Throttle(pause_s=0.0)).query("")
         await session.close()
     assert server.requests == []

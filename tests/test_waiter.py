@@ -16,6 +16,7 @@ from sora_async import (
     Growing,
     MissingVideoError,
     NotFoundError,
+    Polled,
     RateLimitError,
     Retry,
     Retrying,
@@ -388,9 +389,9 @@ def test_events_tell_changes_and_repetitions() -> None:
     events: list[Event] = []
     script = Script(RUNNING, ServerError(503, "", "down"), RUNNING, DONE)
     run_virtual(waiter_over(script, tell=events.append).wait("t", None))
-    assert [type(event) for event in events] == [StatusChanged, Retrying, StatusChanged]
-    assert events[0] == StatusChanged(task=RUNNING, previous=None)
-    assert events[2] == StatusChanged(task=DONE, previous=RUNNING)
+    assert [type(event) for event in events] == [Polled, StatusChanged, Retrying, Polled, Polled, StatusChanged]
+    assert events[:2] == [Polled(task=RUNNING), StatusChanged(task=RUNNING, previous=None)]
+    assert events[-1] == StatusChanged(task=DONE, previous=RUNNING)
 
 
 def test_growing_pacing_paces_the_polls() -> None:

@@ -12,7 +12,7 @@ take, is read when it is needed, so neither a clock comes in here nor another sh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
@@ -42,6 +42,24 @@ class InformedPacing(Pacing, Protocol):
             request: what was asked for; None if that is not known.
             age_s: answers the seconds since its create was accepted, whenever the generator is sent to.
         """
+        ...
+
+    def remaining_s(self, request: VideoRequest | None, age_s: float, progress: float | None = None) -> float:
+        """Answer the seconds after which a task has ended as likely as not, if it was seen running at an age."""
+        ...
+
+    def urgency(
+        self, request: VideoRequest | None, *, seen_s: float, age_s: float, progress: float | None = None
+    ) -> float:
+        """Answer how much a poll would matter at an age, for a task last seen running at an earlier one."""
+        ...
+
+    def learned(self) -> Mapping[str, Any]:
+        """Answer what was learnt, as JSON values."""
+        ...
+
+    def learn(self, learned: Mapping[str, Any]) -> None:
+        """Take over what another one of its kind answered; ValueError if it cannot be that."""
         ...
 
 

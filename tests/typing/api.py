@@ -10,6 +10,7 @@ from typing import Any, assert_type
 import aiohttp
 
 from sora_async import (
+    Adaptive,
     APIError,
     BatchItem,
     BatchPolicy,
@@ -20,6 +21,7 @@ from sora_async import (
     Event,
     Fixed,
     Growing,
+    InformedPacing,
     MissingVideoError,
     Outcome,
     Pacing,
@@ -90,7 +92,9 @@ class Hourly:
 
 
 async def configured(session: aiohttp.ClientSession) -> None:
-    pacings: list[Pacing] = [Fixed(10), Growing(5, 1.5, 20), Hourly()]
+    informed: InformedPacing = Adaptive(aim_s=10, limit_s=120, learned=Adaptive().learned())
+    assert_type(informed.remaining_s(VideoRequest("a cat"), 60.0, progress=0.5), float)
+    pacings: list[Pacing] = [Adaptive(), informed, Fixed(10), Growing(5, 1.5, 20), Hourly()]
     client = Client(
         "key",
         "https://api.chainhub.tech/v1",
