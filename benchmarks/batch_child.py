@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401 else each process would load it anew
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -105,13 +107,16 @@ class _Client(Client):
         )
         self._death = death
 
-    async def _create(self, wanted: VideoRequest, before: Callable[[], Awaitable[None]] | None = None) -> VideoTask:
-        async def intend_and_die() -> None:
-            if before is not None:
-                await before()
-            self._death.at("before create")
+    async def _create(
+        self, wanted: VideoRequest, noting: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    ) -> VideoTask:
+        @contextlib.asynccontextmanager
+        async def noting_and_dying() -> AsyncIterator[None]:
+            async with contextlib.nullcontext() if noting is None else noting():
+                self._death.at("before create")
+                yield
 
-        task = await super()._create(wanted, intend_and_die)
+        task = await super()._create(wanted, noting_and_dying)
         self._death.at("after create")
         return task
 

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 
 from benchmarks.machine import describe
@@ -33,9 +33,16 @@ class Instant:
     def __init__(self) -> None:
         self._numbers = itertools.count()
 
-    async def create(self, request: VideoRequest, before: Callable[[], Awaitable[None]]) -> VideoTask:  # noqa: ARG002 Verbs names it
-        await before()
-        return VideoTask(id=f"task_{next(self._numbers):030}", status="queued", state=State.QUEUED)
+    async def create(
+        self,
+        request: VideoRequest,  # noqa: ARG002 Verbs names it
+        noting: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> VideoTask:
+        async with noting():
+            return VideoTask(id=f"task_{next(self._numbers):030}", status="queued", state=State.QUEUED)
+
+    def expect(self, task_id: str, request: VideoRequest, age_s: float) -> None:
+        raise AssertionError(f"nothing was bought before: {task_id} {request} {age_s}")
 
     async def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:  # noqa: ARG002 the Protocol names it
         await asyncio.sleep(0)
@@ -62,7 +69,11 @@ async def _run(ledger: Ledger, items: int) -> None:
     marks = [max(1, items // 50), items // 5, items]
     instant = Instant()
     verbs = Verbs(
-        create=instant.create, watch=instant.watch, download=instant.download, may_have_sent=instant.may_have_sent
+        create=instant.create,
+        expect=instant.expect,
+        watch=instant.watch,
+        download=instant.download,
+        may_have_sent=instant.may_have_sent,
     )
     runner = Runner(verbs, ledger=ledger, account="any", directory=None, policy=BatchPolicy())
     prompts = (f"a paper boat in the rain, take {number}, wide shot, slow zoom" for number in itertools.count())

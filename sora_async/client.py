@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from sora_async.pacing import Adaptive, Pacing
 from sora_async.querier import Querier
 from sora_async.retry import Retry, may_repeat_query, repeating
 from sora_async.session import ApiKey, Session, Timeouts
-from sora_async.submission import Submitter
+from sora_async.submission import Noting, Submitter
 from sora_async.throttle import Throttle
 from sora_async.waiter import DEFAULT_TIMEOUT_S, Waiter
 from sora_async.wire.request import (
@@ -152,9 +152,9 @@ class Client:
         self._check_open()
         return await self._create(to_request(request, **fields))
 
-    async def _create(self, wanted: VideoRequest, before: Callable[[], Awaitable[None]] | None = None) -> VideoTask:
+    async def _create(self, wanted: VideoRequest, noting: Noting | None = None) -> VideoTask:
         call = build_create(await with_data_uris(wanted) if wanted.images else wanted)
-        task = await self._submitter.create(call, wanted, before)
+        task = await self._submitter.create(call, wanted, noting)
         if not task.state.is_final:
             self._waiter.expect(task.id, wanted)
         return task
@@ -290,7 +290,13 @@ class Client:
         if isinstance(ledger, str | os.PathLike):
             ledger = SqliteLedger(ledger)
         runner = Runner(
-            Verbs(create=self._create, watch=self.watch, download=self.download, may_have_sent=self.may_have_sent),
+            Verbs(
+                create=self._create,
+                expect=self._waiter.expect,
+                watch=self.watch,
+                download=self.download,
+                may_have_sent=self.may_have_sent,
+            ),
             ledger=Forgetful() if ledger is None else ledger,
             account=f"{self._key.fingerprint}@{self._base}",
             directory=None if directory is None else Path(directory),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sora_async")
 
 T = TypeVar("T", VideoTask, Character)
+Noting = Callable[[], AbstractAsyncContextManager[None]]
 
 LAST_READ_S = 0.05
 """What the drain adds for answers that are here and not yet read: a loop that stalled is late for its own limits."""
@@ -45,8 +47,8 @@ class Submission(Generic[T]):
     """From the parsed body to the value; DecodeError if there is no id in it."""
     salvage: Callable[[bytes], T | None]
     """From a body that cannot be parsed to the value, if its id arrived."""
-    before: Callable[[], Awaitable[None]] | None = None
-    """Awaited just before each POST; what it raises keeps the POST from being sent."""
+    noting: Noting | None = None
+    """Entered just before each POST and left with its end; what it raises at first keeps the POST from being sent."""
 
 
 class Submitter:
@@ -76,11 +78,9 @@ class Submitter:
         self._attempts: weakref.WeakKeyDictionary[asyncio.Task[Any], Attempt] = weakref.WeakKeyDictionary()
         self._is_closing = False
 
-    async def create(
-        self, call: Call, request: VideoRequest, before: Callable[[], Awaitable[None]] | None = None
-    ) -> VideoTask:
-        """Submit a video; the errors are those of `Client.create`, and those of `before`."""
-        return await self._submit_video(Submission(call, request, parse_created, _salvage_created, before))
+    async def create(self, call: Call, request: VideoRequest, noting: Noting | None = None) -> VideoTask:
+        """Submit a video; the errors are those of `Client.create`, and those of `noting`."""
+        return await self._submit_video(Submission(call, request, parse_created, _salvage_created, noting))
 
     async def create_character(self, call: Call, wanted: Mapping[str, str]) -> Character:
         """Submit a character; the errors are those of `Client.create_character`."""
@@ -109,14 +109,20 @@ class Submitter:
             self._tell(Retrying(operation=operation, task_id=None, error=str(error), delay_s=delay_s))
 
     async def _post(self, submission: Submission[T]) -> T:
-        """One POST. Cancelled after it left, it goes on in the background until its id is home."""
         left_at = await self._throttle.turn("create")
-        if submission.before is not None:
-            try:
-                await submission.before()
-            except BaseException:
+        if submission.noting is None:
+            return await self._send(submission, left_at)
+        may_leave = False
+        try:
+            async with submission.noting():
+                may_leave = True
+                return await self._send(submission, left_at)
+        finally:
+            if not may_leave:
                 self._throttle.done("create", left_at, asyncio.CancelledError())
-                raise
+
+    async def _send(self, submission: Submission[T], left_at: float) -> T:
+        """One POST. Cancelled after it left, it goes on in the background until its id is home."""
         attempt = Attempt()
         caller = asyncio.current_task()
         assert caller is not None  # noqa: S101 a coroutine runs in one

@@ -107,7 +107,7 @@ class Waiter:
         finally:
             self._leave(poller)
 
-    def expect(self, task_id: str, request: VideoRequest, *, age_s: float = 0.0) -> None:
+    def expect(self, task_id: str, request: VideoRequest, age_s: float = 0.0) -> None:
         """Tell what was asked for, for a pacing that can use it; the oldest of many that nobody waits for is forgotten.
 
         Args:

@@ -156,8 +156,10 @@ async def test_task_that_may_have_sent_is_known() -> None:
 async def test_create_that_may_not_be_sent_yet_is_not_sent() -> None:
     """What comes before the POST, such as a note in a ledger, can keep it back; its turn is given back."""
 
-    async def refuse() -> None:
+    @asynccontextmanager
+    async def refuse() -> AsyncIterator[None]:
         raise LedgerError("the disk is full")
+        yield
 
     async with raw_server(ACCEPTED) as server, client_to(server.url) as client:
         with pytest.raises(LedgerError):

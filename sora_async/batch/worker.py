@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ RESENT = "sent again, as on_uncertain='retry' says"
 class Verbs:
     """What a batch needs of a client."""
 
-    create: Callable[[VideoRequest, Callable[[], Awaitable[None]]], Awaitable[VideoTask]]
-    """Submits one video, with the errors of `Client.create`; the second argument is awaited just before each POST."""
+    create: Callable[[VideoRequest, Callable[[], AbstractAsyncContextManager[None]]], Awaitable[VideoTask]]
+    """Submits one video, with the errors of `Client.create`; what the second argument answers is entered just before
+    each POST, and left with its end."""
+    expect: Callable[[str, VideoRequest, float], None]
+    """Tells of a task that was created earlier what was asked for, and how many seconds ago it was accepted."""
     watch: Callable[[VideoTask | str, float | None], AsyncGenerator[VideoTask, None]]
     """Yields a task until it is final, with the errors of `Client.watch`."""
     download: Callable[[VideoTask | str, Path], Awaitable[Path]]
@@ -106,6 +110,8 @@ class Worker:
                 await self._note(key, Stage.READY, reason="its file is gone")
             else:
                 _check_goes_on(entry, request)
+            if entry.stage is Stage.SUBMITTED and entry.task_id and entry.submitted_at:
+                self._verbs.expect(entry.task_id, request, time.time() - entry.submitted_at)
             is_new = entry.stage is not Stage.DONE and entry.stage is not Stage.READY
             task = await self._watch(key, task or entry.task_id or "", is_new=is_new, is_last=target is None)
             path = None if target is None else await self._fetch(key, task, target)
@@ -163,30 +169,26 @@ class Worker:
                 self._buying.discard(me)
 
     async def _create(self, entry: Entry, request: VideoRequest, me: asyncio.Task[Any]) -> VideoTask:
-        is_intended = False
-
-        async def intend() -> None:
-            # Not sooner: what waits for its turn is not in doubt if the process dies.
-            nonlocal is_intended
-            if not is_intended:
-                intended = await self._ledger.enter(entry.key, entry.request, intend=True)
-                if intended is None or intended.stage is not Stage.INTENDED:
-                    raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
-                is_intended = True
-
         self._creating.add(me)
         try:
-            return await self._verbs.create(request, intend)
-        except (SoraError, ValueError, asyncio.CancelledError) as error:
-            self._creating.discard(me)
-            if is_intended:
-                await self._note_unbought(entry.key, error, me)
-            raise
+            return await self._verbs.create(request, lambda: self._noting(entry, me))
         finally:
             self._creating.discard(me)
 
+    @asynccontextmanager
+    async def _noting(self, entry: Entry, me: asyncio.Task[Any]) -> AsyncGenerator[None, None]:
+        """Have an entry intended while a POST of it is under way; what waits for its turn is not in doubt."""
+        intended = await self._ledger.enter(entry.key, entry.request, intend=True)
+        if intended is None or intended.stage is not Stage.INTENDED:
+            raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
+        try:
+            yield
+        except (SoraError, ValueError, asyncio.CancelledError) as error:
+            await self._note_unbought(entry.key, error, me)
+            raise
+
     async def _note_unbought(self, key: str, error: BaseException, me: asyncio.Task[Any]) -> None:
-        """Note the end of a create that brought no id."""
+        """Note the end of a POST that brought no id."""
         if isinstance(error, SubmissionUncertainError):
             await self._note(key, Stage.UNCERTAIN, reason=error.reason, raw=error.raw)
         elif isinstance(error, asyncio.CancelledError):

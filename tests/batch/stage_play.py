@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,10 @@ def _write(path: Path) -> Path:
 
 
 class Relay:
-    """What a batch needs of a client. `creates`, `ends` and `files` say what to raise, by prompt."""
+    """What a batch needs of a client.
+
+    `creates`, `ends` and `files` say what to raise, by prompt, and `refusals` how POSTs end that are then repeated.
+    """
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -39,7 +44,8 @@ class Relay:
         self.most = dict(self.under_way)
         self.hold: dict[str, asyncio.Event] = {}
         self.is_sending = True
-        self.posts = 1
+        self.refusals: dict[str, list[Exception]] = {}
+        self.expected: list[tuple[str, str, float]] = []
 
     async def _act(self, verb: str, prompt: str) -> None:
         self.log.append((verb, prompt))
@@ -53,14 +59,21 @@ class Relay:
         finally:
             self.under_way[verb] -= 1
 
-    async def create(self, request: VideoRequest, before: Callable[[], Awaitable[None]]) -> VideoTask:
-        for _ in range(self.posts):
-            await before()
-        await self._act("create", request.prompt)
-        if self.creates.get(request.prompt):
-            raise self.creates[request.prompt].pop(0)
+    async def create(self, request: VideoRequest, noting: Callable[[], AbstractAsyncContextManager[None]]) -> VideoTask:
+        for refusal in self.refusals.pop(request.prompt, []):
+            with contextlib.suppress(type(refusal)):
+                async with noting():
+                    raise refusal
+            self.log.append(("rest", request.prompt))
+        async with noting():
+            await self._act("create", request.prompt)
+            if self.creates.get(request.prompt):
+                raise self.creates[request.prompt].pop(0)
         self.log.append(("accepted", request.prompt))
         return task_of(request.prompt, State.QUEUED)
+
+    def expect(self, task_id: str, request: VideoRequest, age_s: float) -> None:
+        self.expected.append((task_id, request.prompt, age_s))
 
     async def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:
         prompt = (task if isinstance(task, str) else task.id).removeprefix("id of ")
@@ -82,7 +95,13 @@ class Relay:
         return self.is_sending
 
     def verbs(self) -> Verbs:
-        return Verbs(create=self.create, watch=self.watch, download=self.download, may_have_sent=self.may_have_sent)
+        return Verbs(
+            create=self.create,
+            expect=self.expect,
+            watch=self.watch,
+            download=self.download,
+            may_have_sent=self.may_have_sent,
+        )
 
     def bought(self) -> list[str]:
         return [prompt for verb, prompt in self.log if verb == "accepted"]
@@ -125,6 +144,8 @@ class Notebook:
         self.log.append((change.stage.value, str(entry.request["prompt"])))
         news = {name: value for name, value in attrs.asdict(change).items() if value}
         news["facts"] = {**entry.facts, **change.facts}
+        if change.stage is Stage.SUBMITTED:
+            news["submitted_at"] = 1.0
         news["stage"], news["reason"] = change.stage, change.reason
         self.book[change.key] = attrs.evolve(entry, **news)
         self.on_record(change)

@@ -18,6 +18,7 @@ from sora_async import (
     InvalidRequestError,
     LedgerError,
     QuotaError,
+    RateLimitError,
     State,
     SubmissionUncertainError,
     TaskFailedError,
@@ -112,12 +113,28 @@ async def test_steps_are_noted_before_they_are_taken(tmp_path: Path) -> None:
     assert set(entry.facts) == {"status", "started_at"}
 
 
-async def test_create_that_is_repeated_is_intended_once() -> None:
-    """A refused POST is repeated within the same create."""
+async def test_create_that_is_repeated_is_not_in_doubt_meanwhile() -> None:
+    """Between two POSTs that were refused nothing can have been bought, whatever happens to the process."""
     play = Play()
-    play.relay.posts = 3
+    refusal = RateLimitError(429, "", "slow down")
+    play.relay.refusals = {"a": [refusal, refusal]}
     await play.run(["a"])
-    assert [verb for verb, _ in play.log].count("intended") == 1
+    tries = ["intended", "planned", "rest"] * 2
+    assert [verb for verb, _ in play.log][:7] == [*tries, "intended"]
+    (entry,) = play.ledger.book.values()
+    assert (entry.stage, entry.attempt) == (Stage.DONE, 3)
+
+
+async def test_resumed_task_is_expected_with_its_age() -> None:
+    """Its polls go on where the run before left them."""
+    play = Play()
+    play.relay.ends = {"a": WaitTimeoutError("id of a", None)}
+    await play.run(["a"])
+    play.relay.ends = {}
+    await play.run(["a"])
+    ((task_id, prompt, age_s),) = play.relay.expected
+    assert (task_id, prompt) == ("id of a", "a")
+    assert age_s >= 0
 
 
 async def test_mistake_in_a_part_of_the_batch_ends_it() -> None:
