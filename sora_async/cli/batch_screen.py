@@ -152,9 +152,12 @@ def _draw_rows(tally: Tally, most: int) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(width=20)
     table.add_column(width=4, justify="right")
+    table.add_column(no_wrap=True, justify="right")
     for row in shown[:most]:
         bar = ProgressBar(total=1.0, completed=row.share) if row.share is not None else ""
-        table.add_row(Text(clean(row.name)), Text(_word(row)), bar, Text(show_share(row.share)))
+        left_s = tally.remaining_s(row)
+        left = "" if left_s is None else f"about {show_span(left_s)}"
+        table.add_row(Text(clean(row.name)), Text(_word(row)), bar, Text(show_share(row.share)), Text(left))
     if len(shown) > most:
         table.add_row(Text(f"and {len(shown) - most} more", style="dim"))
     return table

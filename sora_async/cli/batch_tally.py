@@ -63,6 +63,8 @@ class Row:
     """The relay's word."""
     share: float | None = None
     """How much of it is done, 0.0 to 1.0; None if that is not known."""
+    ends_at: float | None = None
+    """When the task will have ended as likely as not, on the tally's clock; None if nothing tells."""
 
     @property
     def phase(self) -> str:
@@ -126,7 +128,7 @@ class Tally:
         if change.stage is Stage.SUBMITTED:
             self.bought += 1
             self.trouble = ""
-        row.stage, row.share = change.stage, None
+        row.stage, row.share, row.ends_at = change.stage, None, None
         self._note_task(change.key, change.task_id)
 
     def _note_task(self, key: str, task_id: str | None) -> None:
@@ -142,6 +144,8 @@ class Tally:
             if (row := self._find(event.task.id)) is not None:
                 row.status, row.share = event.task.status, event.task.progress
                 row.is_running = event.task.state is not State.QUEUED
+                if isinstance(event, Polled):
+                    row.ends_at = None if event.remaining_s is None else self._clock() + event.remaining_s
         elif isinstance(event, Downloaded) and (row := self._find(event.task_id)) is not None:
             row.status = ""
             row.share = event.received / event.total if event.total else None
@@ -194,9 +198,15 @@ class Tally:
         """Inputs that ended in each second, those aside that had ended before; None before the first."""
         return self._worked / self.elapsed_s if self._worked and self.elapsed_s > 0 else None
 
+    def remaining_s(self, row: Row) -> float | None:
+        """Seconds until the task of an input has ended as likely as not; None if nothing tells."""
+        return None if row.ends_at is None else max(0.0, row.ends_at - self._clock())
+
     @property
     def left_s(self) -> float | None:
         """Seconds until the end, if it goes on like this; None if that cannot be said yet."""
+        if not self.unbought and (spans := [*filter(None, map(self.remaining_s, self.rows.values()))]):
+            return max(spans)  # all are under way, so the slowest one tells more than the rate
         left = self.total - self.finished
         if self._max_tasks is not None:
             left = min(left, len(self.rows) + max(0, self._max_tasks - self.bought))

@@ -53,10 +53,16 @@ class Play:
         self.enter(key, Stage.INTENDED)
         self.tally.changed(Change(key=key, stage=Stage.SUBMITTED, task_id=f"task {key}"))
 
-    def see(self, key: str, state: State = State.RUNNING, progress: float | None = None) -> None:
+    def see(
+        self,
+        key: str,
+        state: State = State.RUNNING,
+        progress: float | None = None,
+        remaining_s: float | None = None,
+    ) -> None:
         task = VideoTask(id=f"task {key}", status="[bold]odd", state=state, progress=progress)
         self.tally.heard(StatusChanged(task=task, previous=None))
-        self.tally.heard(Polled(task=task))
+        self.tally.heard(Polled(task=task, remaining_s=remaining_s))
 
     def end(self, key: str, error: Exception | None = None) -> End:
         return self.tally.ended(Outcome(key=key, request=REQUEST, error=error))[0]
@@ -116,6 +122,24 @@ def test_tally_foretells_the_end():
         one.end("a")
     assert head_line(play.tally) == "1 of 10, 30 s, 2.0 a minute, about 4 min 30 s left"
     assert capped.tally.left_s == 60
+
+
+def test_tally_foretells_the_end_by_the_slowest_of_the_last():
+    """When all are under way, the rate says nothing of them; a task that ended or is late tells no more."""
+    play = Play(total=3)
+    for key in "abc":
+        play.buy(key)
+    play.now += 30
+    play.end("a")
+    play.see("b", remaining_s=50.0)
+    play.see("c", remaining_s=90.0)
+    play.now += 20
+    assert [play.tally.remaining_s(row) for row in play.tally.rows.values()] == [30.0, 70.0]
+    assert play.tally.left_s == 70.0
+    play.see("c", State.SUCCEEDED)
+    assert play.tally.left_s == 30.0
+    play.now += 100
+    assert play.tally.left_s == 2 / play.tally.rate
 
 
 def test_tally_counts_what_a_stop_leaves_in_doubt():
@@ -212,7 +236,7 @@ class TestLive:
         for key in "abcdef":
             play.buy(key)
         play.enter("g")
-        play.see("a", progress=0.5)
+        play.see("a", progress=0.5, remaining_s=90.0)
         play.tally.changed(Change(key="b", stage=Stage.READY))
         play.tally.heard(Downloaded(task_id="task b", received=1, total=4))
         play.tally.heard(Downloaded(task_id="task c", received=1, total=None))
@@ -224,6 +248,7 @@ class TestLive:
         assert "[red]a boat" in shown
         assert "[bold]odd" in shown
         assert "50%" in shown
+        assert "about 1 min 30 s" in shown
         assert "25%" in shown
         assert "[red]e boat" not in shown
         assert "and 2 more" in shown
