@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sora_async.models import Character, State, VideoRequest, VideoTask
     from sora_async.pacing import Adaptive, Fixed, Growing, InformedPacing, Pacing
     from sora_async.retry import Retry
-    from sora_async.session import Timeouts
+    from sora_async.timeouts import Timeouts
 
     __version__: str
 
@@ -90,8 +90,8 @@ __all__ = [
     "__version__",
 ]
 
-# The light ones first: backoff comes with retry, aiohttp with session.
-_MODULES = ("errors", "events", "models", "pacing", "retry", "session", "client", "batch")
+# The light ones first: backoff comes with retry, aiohttp with client.
+_MODULES = ("errors", "events", "models", "pacing", "retry", "timeouts", "client", "batch")
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 import attrs
 
+from sora_async.apikey import ApiKey
 from sora_async.delivery import Delivery
 from sora_async.errors import SoraError
 from sora_async.events import Event, OnEvent, Polled, Retrying
@@ -22,9 +23,10 @@ from sora_async.naming import file_name
 from sora_async.pacing import Adaptive, Pacing
 from sora_async.querier import Querier
 from sora_async.retry import Retry, may_repeat_query, repeating
-from sora_async.session import ApiKey, Session, Timeouts
+from sora_async.session import Session
 from sora_async.submission import Noting, Submitter
 from sora_async.throttle import Throttle
+from sora_async.timeouts import Timeouts
 from sora_async.waiter import DEFAULT_TIMEOUT_S, Waiter
 from sora_async.wire.request import (
     DEFAULT_BASE_URL,
@@ -63,7 +65,7 @@ class Client:
         base_url: the relay's address, with or without `/v1` or the whole path of a call; None reads SORA_BASE_URL,
             then takes https://api.chainhub.tech. Plain http is for this machine and private networks only.
         session: an aiohttp session of your own, for proxies and the like; it is not closed here. Unless
-            its connector is a `sora_async.session.ProofConnector`, a create that fails on it is uncertain more often.
+            its connector is a `sora_async.connector.ProofConnector`, a create that fails on it is uncertain more often.
         pacing: when to poll; None is Adaptive(): with few polls, and 5 s after a task's end on the mean.
         retry: how calls that may be repeated are repeated; None is Retry().
         timeouts: limits of the phases of a call; None is Timeouts().
@@ -293,6 +295,8 @@ class Client:
             Verbs(
                 create=self._create,
                 expect=self._waiter.expect,
+                learn=self._waiter.learn,
+                learned=self._waiter.learned,
                 watch=self.watch,
                 download=self.download,
                 may_have_sent=self.may_have_sent,

@@ -280,9 +280,14 @@ class DownloadError(SoraError):
     Args:
         message: what happened.
         status: the HTTP status of the file's server, None if it did not come to that.
+
+    Attributes:
+        status: as given.
+        errno: why the disk of this machine refuses, as in the module errno; None if it does not.
     """
 
     retryable = True
+    errno: int | None = None
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message, status)

@@ -21,6 +21,8 @@ DEFAULT_MODEL = "sora-2-all"
 
 _URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=.-]+)*,.", re.IGNORECASE | re.DOTALL)
+# Within JSON: a text that is all that a ledger keeps of a data: URI.
+_DIGEST = re.compile(r'(?<!\\)"data:[\w.+-]+/[\w.+-]+;sha256,[0-9a-f]{64}"')
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
 
 
@@ -70,20 +72,34 @@ def _show_images(images: tuple[str | Path, ...] | None) -> str:
     return repr(images) if images is None else f"({', '.join(map(_shown, images))})"
 
 
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, str) and value[-72:-64] != ";sha256,":
+        return  # the quick way, for pictures are long
+    if _DIGEST.search(json.dumps(value)):
+        raise ValueError(
+            f"{name} holds only the digest that a ledger keeps of a data: URI: put the picture back, as a data: URI, a "
+            "link or a file"
+        )
+
+
 def _check_images(_: object, __: object, images: tuple[str | Path, ...] | None) -> None:
     for place, image in enumerate(images or ()):
         if isinstance(image, Path):
-            if not (image.is_file() and os.access(image, os.R_OK)):
-                raise ValueError(f"images[{place}]: {str(image)!r} is not a readable file")
+            # Path.is_file raises if a name is too long or a folder may not be entered.
+            if not (os.path.isfile(image) and os.access(image, os.R_OK)):  # noqa: PTH113
+                raise ValueError(f"images[{place}] is not a readable file: {str(image)!r}")
         elif not isinstance(image, str) or not (_URL.match(image) or _DATA_URI.match(image)):
             raise ValueError(
                 f"images[{place}] must be an http(s) URL, a data:image/... URI or a pathlib.Path, not {_shown(image)}"
             )
+        else:
+            _check_whole(f"images[{place}]", image)
 
 
 def _check_text(_: Any, attribute: attrs.Attribute[Any], text: Any) -> None:
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{attribute.name} must be a text that is not empty, not {text!r}")
+    _check_whole(attribute.name, text)
 
 
 def _check_flag(_: Any, attribute: attrs.Attribute[Any], flag: Any) -> None:
@@ -111,6 +127,8 @@ def _check_extra(request: VideoRequest, _: object, extra: dict[str, Any]) -> Non
     taken = sorted(extra.keys() & {field.name for field in attrs.fields(type(request))})
     if taken:
         raise ValueError(f"extra must not hold {', '.join(taken)}: give it as an argument of its own")
+    for name, value in extra.items():
+        _check_whole(name, value)
 
 
 def _optional(check: Callable[[Any, Any, Any], None]) -> Any:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from sora_async.connector import Attempt
 from sora_async.errors import APIError, DecodeError, SoraError, SubmissionUncertainError, TransportError
 from sora_async.events import OnEvent, Retrying, Submitted
 from sora_async.models import Character, State, VideoRequest, VideoTask
 from sora_async.retry import Retry, may_repeat_submission, repeating
-from sora_async.session import Attempt, Reply, Session
+from sora_async.session import Reply, Session
 from sora_async.wire.failure import parse_retry_after, proves_refused, read_answer
 from sora_async.wire.raw_answer import read_raw_answer
 from sora_async.wire.reading import keep_raw, parse_json, salvage_id
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from sora_async.wire.request import Call
 
 logger = logging.getLogger("sora_async")
+
+_TAKEN = Attempt()
+"""Stands for all attempts that were accepted: their callers may live on for long."""
+_TAKEN.sent = True
 
 T = TypeVar("T", VideoTask, Character)
 Noting = Callable[[], AbstractAsyncContextManager[None]]
@@ -145,6 +150,7 @@ class Submitter:
         except SoraError:
             del self._attempts[caller]
             raise
+        self._attempts[caller] = _TAKEN
         self._accepted(value, abandoned=False)
         return value
 

@@ -7,6 +7,8 @@ the task: transport errors, 5xx, 429 and answers that cannot be understood are r
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from sora_async.models import VideoRequest
     from sora_async.pacing import Pacing
     from sora_async.retry import Retry
+
+logger = logging.getLogger("sora_async")
 
 DEFAULT_TIMEOUT_S = 1800.0
 """Queue spikes of half an hour have been seen at several relays."""
@@ -116,10 +120,23 @@ class Waiter:
             age_s: seconds since its create was accepted.
         """
         if self._informed is not None:
-            accepted_at = asyncio.get_running_loop().time() - age_s
-            self._expected[task_id] = Expected(attrs.evolve(request, images=(), extra={}), accepted_at)
+            if request.images or request.extra:  # large, and of no use any more
+                request = attrs.evolve(request, images=(), extra={})
+            self._expected[task_id] = Expected(request, asyncio.get_running_loop().time() - age_s)
             if len(self._expected) > MOST_EXPECTED:
                 del self._expected[next(iter(self._expected))]
+
+    def learned(self) -> str | None:
+        """What the pacing has learnt, as JSON; None if it learns nothing."""
+        return None if self._informed is None else json.dumps(self._informed.learned())
+
+    def learn(self, learned: str) -> None:
+        """Teach the pacing what `learned` told in an earlier process; what it cannot use is left out."""
+        if self._informed is not None:
+            try:
+                self._informed.learn(json.loads(learned))
+            except ValueError as error:
+                logger.warning("what was learnt of durations earlier cannot be used: %s", error)
 
     def remaining_s(self, task: VideoTask) -> float | None:
         """The seconds after which a task that was just seen has ended as likely as not; None if nothing tells."""

@@ -15,8 +15,9 @@ from raw_server import RawServer, http, raw_server
 from virtual_time import JumpingLoop, run_virtual
 
 from sora_async import Client, Event, Fixed, Retry, State, SubmissionUncertainError, Submitted, Timeouts, VideoTask
+from sora_async.connector import KEEPALIVE_S, idle_clock
 from sora_async.querier import Querier
-from sora_async.session import KEEPALIVE_S, Reply, idle_clock
+from sora_async.session import Reply
 from sora_async.throttle import Throttle
 from sora_async.waiter import Waiter
 
@@ -91,7 +92,7 @@ async def test_create_after_a_sleep_takes_a_new_connection(asleep_s: float, monk
         await client.create("before")
         await client.create("at once")
         assert server.connections == 1
-        monkeypatch.setattr("sora_async.session.idle_clock", lambda: idle_clock() + asleep_s)
+        monkeypatch.setattr("sora_async.connector.idle_clock", lambda: idle_clock() + asleep_s)
         await client.create("after")
         await client.create("at once again")
     assert server.connections == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -103,10 +104,11 @@ async def test_disk_full_keeps_what_fits(tmp_path):
     async with serving(Files(large)) as server, downloader(ONCE) as fetcher:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
         try:
-            with pytest.raises(DownloadError, match=r"cat\.mp4.*free some space"):
+            with pytest.raises(DownloadError, match=r"cat\.mp4.*free some space") as refused:
                 await fetcher.fetch(server.url, target)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert refused.value.errno == errno.EFBIG
         assert not target.exists()
         assert (await fetcher.fetch(server.url, target)).read_bytes() == large
     assert server.ranges == [None, "bytes=500000-"]

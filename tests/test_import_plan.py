@@ -21,6 +21,9 @@ FLOORS = [
     "pacing",
     "retry",
     "throttle",
+    "apikey",
+    "connector",
+    "timeouts",
     "session",
     "submission",
     "querier",
@@ -41,7 +44,7 @@ NOTHING_OF_OURS = {"errors", "models", "sandbox", "addresses", "mp4", "naming"}
 HOMES = {
     "cattrs": {"wire"},
     "backoff": {"retry"},
-    "aiohttp": {"session", "download", "sandbox", "client"},
+    "aiohttp": {"connector", "session", "download", "sandbox", "client"},
     "yarl": {"session", "download", "sandbox"},
     "typer": {"cli"},
     "rich": {"cli"},

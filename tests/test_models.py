@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sora_async import State, VideoRequest, VideoTask
+
+DIGEST = f"data:image/png;sha256,{'0f' * 32}"
+"""What a ledger keeps of a data: URI."""
 
 
 def test_request_defaults_are_the_documented_ones() -> None:
@@ -61,6 +67,10 @@ def test_request_is_frozen_hashable_and_survives_pickle() -> None:
         ({"images": ["data:text/plain,hello"]}, r"images\[0\]"),
         ({"images": [Path("/no/such/file.png")]}, "is not a readable file"),
         ({"images": [Path("/")]}, "is not a readable file"),
+        ({"images": ["data:image/png;base64,AAAA", DIGEST]}, r"images\[1\] holds only the digest"),
+        ({"character_url": DIGEST}, "character_url holds only the digest"),
+        ({"extra": {"frame": DIGEST}}, "frame holds only the digest"),
+        ({"extra": {"seed": 1, "frames": [{"first": DIGEST}]}}, "frames holds only the digest"),
         ({"extra": {"model": "x"}}, "extra must not hold model"),
         ({"extra": {"x": float("nan")}}, "extra must hold JSON values"),
         ({"extra": {"x": object()}}, "extra must hold JSON values"),
@@ -90,6 +100,27 @@ def test_request_takes_every_kind_of_image(tmp_path: Path) -> None:
     file.write_bytes(b"\x89PNG\r\n\x1a\n")
     images = ("https://a.example/1.png", "data:image/png;base64,AAAA", "HTTP://a.example", file)
     assert VideoRequest("a cat", images=list(images)).images == images
+
+
+@given(st.text() | st.text("/.~ n\0\ud800", max_size=400))
+@example("n" * 300)
+@example("n/" * 3000)
+@example("\0")
+@example("\udcff")
+def test_request_takes_a_path_or_says_that_it_is_no_file(name: str) -> None:
+    """Whatever the name, and whatever the system has against it, it is a bad value and nothing else."""
+    path = Path(name)
+    if os.path.isfile(path):  # noqa: PTH113 Path.is_file raises for some of them
+        assert VideoRequest("a cat", images=[path]).images == (path,)
+    else:
+        with pytest.raises(ValueError, match=r"images\[0\] is not a readable file: "):
+            VideoRequest("a cat", images=[path])
+
+
+@pytest.mark.parametrize("text", [f"see {DIGEST}", f'see "{DIGEST}"', f'"{DIGEST}', DIGEST[:-1], f"{DIGEST}0"])
+def test_request_may_speak_of_a_digest(text: str) -> None:
+    """Only what is one as a whole stands for something that is missing."""
+    assert VideoRequest(text, extra={"note": text, "notes": [text]}).prompt == text
 
 
 def test_request_keeps_its_own_copy_of_extra() -> None:

@@ -211,3 +211,16 @@ def test_progress_stays_finite(looks: list[tuple[float, float, float, float, flo
 def test_least_finds_the_lowest_cost(at: float) -> None:
     """Between two bounds, and at each of them."""
     assert least(lambda delay_s: (math.log(delay_s) - math.log(at)) ** 2, 1.0, 60.0) == pytest.approx(at, rel=0.15)
+
+
+def test_what_is_known_better_here_stays() -> None:
+    """An old ledger does not make a long-lived client forget."""
+    few, many = Adaptive(), Adaptive()
+    poll_to_end(few, 300.0)
+    for _ in range(5):
+        poll_to_end(many, 40.0)
+    known = many.learned()
+    many.learn(few.learned())
+    assert many.learned() == known
+    few.learn(known)
+    assert few.learned() == known

@@ -18,8 +18,9 @@ from sora_async import (
     TransportError,
     VideoTask,
 )
+from sora_async.apikey import ApiKey
 from sora_async.querier import Querier
-from sora_async.session import ApiKey, Session
+from sora_async.session import Session
 from sora_async.throttle import Throttle
 
 RUNNING = http(200, '{"id":"another","status":"processing","progress":42}')

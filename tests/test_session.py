@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import pickle
-from collections.abc import Callable
-from functools import partial
 
 import aiohttp
 import pytest
 from aiohttp import client_exceptions
-from aiohttp.client_proto import ResponseHandler
-from raw_server import CLOSE, RESET, STALL, closed_port, full_port, http, raw_server
+from raw_server import CLOSE, RESET, STALL, closed_port, http, raw_server
 
-from sora_async import RequestTimeoutError, Timeouts, TransportError
-from sora_async.session import MAX_CAME_BYTES, ApiKey, Attempt, ProofConnector, Session, _Answers, _to_limits, explain
+from sora_async import Timeouts, TransportError
+from sora_async.apikey import ApiKey
+from sora_async.connector import Attempt
+from sora_async.session import Session, explain
 from sora_async.wire.reading import MAX_BODY_BYTES
 from sora_async.wire.request import Call, build_query
 
@@ -115,17 +113,6 @@ async def test_refused_connection_is_proof_that_nothing_left() -> None:
     assert caught.value.retryable
 
 
-async def test_silent_server_is_a_timeout_that_may_have_taken_it() -> None:
-    """The read limit is per phase, and the error is a builtin TimeoutError too."""
-    async with raw_server(STALL) as server:
-        session = session_to(server.url, timeouts=BRIEF)
-        with pytest.raises(RequestTimeoutError, match="the answer took too long") as caught:
-            await session.send(CREATE)
-        await session.close()
-    assert caught.value.sent
-    assert isinstance(caught.value, TimeoutError)
-
-
 @pytest.mark.parametrize("end", [CLOSE, RESET, STALL])
 async def test_cut_body_is_kept_as_far_as_it_came(end: str) -> None:
     """A paid id may already be in it."""
@@ -200,28 +187,6 @@ async def test_borrowed_session_that_is_closed_is_misuse() -> None:
         await session_to("http://127.0.0.1:9", borrowed=own).send(CREATE)
 
 
-async def test_borrowed_session_without_proof_proves_only_a_refusal() -> None:
-    """Any other failure may have happened after the request left."""
-    async with aiohttp.ClientSession() as own, raw_server(CLOSE) as server:
-        with pytest.raises(TransportError) as refused:
-            await session_to(f"http://127.0.0.1:{closed_port()}", borrowed=own).send(CREATE)
-        with pytest.raises(TransportError) as dropped:
-            await session_to(server.url, borrowed=own).send(CREATE)
-        with pytest.raises(TransportError) as unresolved:
-            await session_to("http://sora-async.invalid", borrowed=own).send(CREATE)
-    assert (refused.value.sent, dropped.value.sent, unresolved.value.sent) == (False, True, True)
-
-
-async def test_borrowed_session_with_proof_proves_as_an_own_one() -> None:
-    """With our connector, a name that does not resolve is known to have sent nothing."""
-    async with aiohttp.ClientSession(connector=ProofConnector()) as own:
-        with pytest.raises(TransportError, match="cannot be resolved") as caught:
-            await session_to("http://sora-async.invalid", borrowed=own).send(CREATE)
-        async with raw_server(http(200)) as server, own.get(server.url) as response:
-            assert response.status == 200  # its owner's requests carry no attempt
-    assert not caught.value.sent
-
-
 def foreign_errors() -> list[type[BaseException]]:
     """Every exception class that aiohttp exports."""
     names = [name for name in client_exceptions.__all__ if not name.startswith("WS")]  # no web sockets here
@@ -244,35 +209,6 @@ def test_other_exceptions_are_translated_too(kind: type[Exception], sent: bool) 
     assert ours.sent is sent
     assert "secret" not in str(ours)
     assert isinstance(ours, TimeoutError) == (kind is TimeoutError)
-
-
-@pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tinside", "schlüssel", "line\nbreak", "\0"])
-def test_unusable_key_is_refused_without_showing_it(key: str) -> None:
-    """It would break the header; the message tells where to get it."""
-    with pytest.raises(ValueError, match=r"^the API key must be printable ASCII") as caught:
-        ApiKey(key)
-    assert not key.strip() or key not in str(caught.value)
-
-
-@pytest.mark.parametrize("pasted", [KEY, f"  {KEY}\n", f"Bearer {KEY}"])
-def test_key_is_cleaned_of_what_pasting_adds(pasted: str) -> None:
-    """Files end in newlines, and consoles show whole headers."""
-    assert ApiKey(pasted).header == {"Authorization": f"Bearer {KEY}"}
-
-
-def test_key_shows_itself_to_nobody() -> None:
-    """Not in text, not in pickle."""
-    assert KEY not in repr(ApiKey(KEY))
-    assert KEY not in str(ApiKey(KEY))
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(ApiKey(KEY))
-
-
-@pytest.mark.parametrize("make", [lambda: Timeouts(connect=0), lambda: Timeouts(create=-1), lambda: Timeouts(drain=-1)])
-def test_impossible_timeout_is_refused(make: Callable[[], Timeouts]) -> None:
-    """Zero and negative limits would end every call."""
-    with pytest.raises(ValueError, match="must be"):
-        make()
 
 
 async def test_cancelled_send_tells_whether_it_left() -> None:
@@ -344,34 +280,6 @@ async def test_long_status_line_does_not_cost_the_answer() -> None:
         await session.close()
 
 
-@pytest.mark.parametrize(
-    ("call", "limits"), [(CREATE, Timeouts(create=0.03)), (QUERY, Timeouts(query=0.03))], ids=["create", "query"]
-)
-async def test_each_operation_has_its_own_limit_for_silence(call: Call, limits: Timeouts) -> None:
-    """A query may be given up much sooner than a create."""
-    async with raw_server(STALL) as server:
-        session = session_to(server.url, timeouts=limits)
-        with pytest.raises(RequestTimeoutError, match=r"^the answer took too long"):
-            await session.send(call)
-        await session.close()
-
-
-@pytest.mark.parametrize("call", [CREATE, QUERY], ids=["create", "query"])
-async def test_connecting_has_a_limit_and_sends_nothing(call: Call) -> None:
-    """A host that drops all packets would hold a call for minutes."""
-    with full_port() as port:
-        session = session_to(f"http://127.0.0.1:{port}", timeouts=Timeouts(connect=0.03))
-        with pytest.raises(RequestTimeoutError, match=r"^connecting took too long") as caught:
-            await session.send(call)
-        await session.close()
-    assert caught.value.sent is False
-
-
-def test_attempt_that_was_not_begun_left_nothing() -> None:
-    """The proof holds from the first moment."""
-    assert Attempt().sent is False
-
-
 async def test_closed_session_sends_nothing() -> None:
     """A session made after the close would never be closed."""
     async with raw_server(http(200)) as server:
@@ -398,38 +306,9 @@ async def test_answers_that_were_read_are_not_kept() -> None:
         await session.close()
 
 
-async def test_connection_of_the_pool_is_used_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After exactly 4 idle seconds it is used, after more a new one is made; its owner's traces see both."""
-    clock = [0.0]
-    monkeypatch.setattr("sora_async.session.idle_clock", lambda: clock[0])
-    connected: list[float] = []
-
-    async def note(*_: object) -> None:
-        connected.append(clock[0])
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(note)
-    async with (
-        raw_server(http(200)) as server,
-        aiohttp.ClientSession(connector=ProofConnector(), trace_configs=[trace]) as own,
-    ):
-        session = session_to(server.url, borrowed=own)
-        for clock[0] in (0.0, 4.0, 8.5):
-            await session.send(CREATE)
-    assert connected == [0.0, 8.5]
-    assert server.connections == 2
-
-
 def test_unknown_exception_is_named() -> None:
     """Of what nobody foresaw at least the class can be reported."""
     assert str(explain(ZeroDivisionError("secret"), sent=True)) == "the call failed (ZeroDivisionError)"
-
-
-def test_key_says_that_it_is_one() -> None:
-    """Where it is printed, and where it is pickled."""
-    assert repr(ApiKey(KEY)) == "ApiKey('***')"
-    with pytest.raises(TypeError, match=r"^an API key cannot be pickled"):
-        pickle.dumps(ApiKey(KEY))
 
 
 async def test_close_ends_the_reading_of_an_answer() -> None:
@@ -452,53 +331,6 @@ async def test_close_ends_the_reading_of_an_answer() -> None:
     assert reply.cut is not None
 
 
-def test_fingerprint_tells_keys_apart() -> None:
-    """Eight hex digits, the same for the same key however it was pasted."""
-    assert ApiKey(KEY).fingerprint == ApiKey(f" {KEY}\n").fingerprint
-    assert ApiKey(KEY).fingerprint != ApiKey("sk-other").fingerprint
-    assert len(bytes.fromhex(ApiKey(KEY).fingerprint)) == 4
-
-
-@pytest.mark.parametrize(("key", "shown"), [("sk-12345", "wrong key ***!"), ("sk-1234", "wrong key sk-1234!")])
-def test_key_is_hidden_in_what_a_relay_repeats(key: str, shown: str) -> None:
-    """Unless it is too short to be one: then it may be a part of any word."""
-    assert ApiKey(key).hide(f"wrong key {key}!".encode()) == shown.encode()
-
-
-@pytest.mark.parametrize(("call", "came"), [(CREATE, b"HTTP/1.1 418 X\r\n"), (QUERY, b"")], ids=["create", "query"])
-async def test_what_came_is_kept_of_a_create_only(call: Call, came: bytes) -> None:
-    """A query can be sent again."""
-    attempt = Attempt()
-    async with raw_server(http(418)) as server:
-        session = session_to(server.url)
-        await session.send(call, attempt)
-        await session.close()
-    assert bytes(attempt.came[:16]) == came
-
-
-async def test_what_came_in_parts_is_kept_up_to_the_cap() -> None:
-    """From the first byte on, and in bounded memory."""
-    protocol = _Answers(loop=asyncio.get_running_loop())
-    protocol.attempt = attempt = Attempt()
-    protocol.data_received(b"HTTP/")
-    protocol.data_received(b"1.1 ")
-    assert attempt.came == b"HTTP/1.1 "
-    protocol.data_received(b"x" * (MAX_CAME_BYTES - len(attempt.came)))
-    protocol.data_received(b"x")
-    assert len(attempt.came) == MAX_CAME_BYTES
-
-
-@pytest.mark.parametrize(
-    ("connect", "read", "total"), [(10.0, 180.0, 370.0), (None, 180.0, None), (10.0, None, None), (None, None, None)]
-)
-def test_total_limit_leaves_room_for_both_phases(
-    connect: float | None, read: float | None, total: float | None
-) -> None:
-    """It is for what the limit of a read misses, and there is none where a phase has none."""
-    limits = _to_limits(connect, read)
-    assert (limits.connect, limits.sock_read, limits.total) == (connect, read, total)
-
-
 async def test_queries_never_wait_for_a_connection() -> None:
     """The throttle alone bounds what is under way; aiohttp's own bound would be 100."""
     async with raw_server(http(200)) as server, asyncio.timeout(20):
@@ -507,27 +339,3 @@ async def test_queries_never_wait_for_a_connection() -> None:
         replies = await asyncio.gather(*(session.send(QUERY) for _ in range(101)))
         await session.close()
     assert [reply.status for reply in replies] == [200] * 101
-
-
-async def test_connection_that_keeps_nothing_of_what_came_sends_all_the_same() -> None:
-    """Another aiohttp may make its protocols otherwise; then a malformed answer is uncertain, and that is all."""
-    connector, attempt = ProofConnector(), Attempt()
-    connector._factory = partial(ResponseHandler, loop=asyncio.get_running_loop())
-    async with raw_server(http(200, "{}")) as server, aiohttp.ClientSession(connector=connector) as own:
-        reply = await session_to(server.url, borrowed=own).send(CREATE, attempt)
-    assert reply.body == b"{}"
-    assert attempt.sent is True
-    assert not attempt.came
-
-
-async def test_connector_whose_connections_keep_nothing_still_proves() -> None:
-    """A version of aiohttp that makes them another way costs no more than the rest of a malformed answer."""
-    connector = ProofConnector()
-    connector._factory = partial(ResponseHandler, loop=asyncio.get_running_loop())
-    async with aiohttp.ClientSession(connector=connector) as own, raw_server(http(200, "{}"), CLOSE) as server:
-        session = session_to(server.url, borrowed=own)
-        assert (await session.send(CREATE)).body == b"{}"
-        attempt = Attempt()
-        with pytest.raises(TransportError):
-            await session.send(CREATE, attempt)
-    assert attempt.sent

@@ -136,3 +136,38 @@ def test_broken_pacing_fails_the_wait_at_once() -> None:
     with pytest.raises(ZeroDivisionError):
         run_virtual(waiter.wait("t", None))
     assert not waiter._pollers
+
+
+def taught() -> Adaptive:
+    """A pacing that saw tasks end after some 40 s."""
+    pacing = Adaptive()
+    for age_s in (38.0, 40.0, 42.0):
+        delays = pacing.delays_for(REQUEST, iter([0.0, age_s, age_s]).__next__)
+        next(delays)
+        delays.send(RUNNING)
+        delays.send(DONE)
+    return pacing
+
+
+def test_what_was_learnt_goes_on_in_another_process() -> None:
+    """As a text, which any ledger can keep."""
+    before, after = waiter_with(taught(), Script(DONE)), waiter_with(Adaptive(), Script(DONE))
+    learned = before.learned()
+    assert learned is not None
+    after.learn(learned)
+    assert after.learned() == learned
+
+
+def test_knowledge_that_is_damaged_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A hint that is gone costs some polls; it is no reason to stop."""
+    waiter = waiter_with(Adaptive(), Script(DONE))
+    waiter.learn("[1")
+    waiter.learn('{"version": 0}')
+    assert caplog.text.count("cannot be used") == 2
+
+
+def test_pacing_that_learns_nothing_has_nothing_to_keep() -> None:
+    """And what another one learnt is of no use to it."""
+    waiter = Waiter(Script(DONE), pacing=Fixed(1), retry=Retry(), tell=None)
+    waiter.learn('{"version": 0}')
+    assert waiter.learned() is None

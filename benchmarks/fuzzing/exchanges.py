@@ -13,7 +13,9 @@ from benchmarks.fuzzing import spoiling
 from benchmarks.fuzzing.answers import check_judged
 from benchmarks.fuzzing.rules import check_error, hold
 from sora_async import Timeouts, TransportError, VideoRequest
-from sora_async.session import ApiKey, Attempt, Reply, Session
+from sora_async.apikey import ApiKey
+from sora_async.connector import Attempt
+from sora_async.session import Reply, Session
 from sora_async.wire.reading import MAX_BODY_BYTES
 from sora_async.wire.request import build_create
 

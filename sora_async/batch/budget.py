@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 from sora_async.errors import (
     AuthenticationError,
     BatchStoppedError,
+    DownloadError,
     LedgerError,
     PermissionDeniedError,
     QuotaError,
@@ -19,6 +21,8 @@ MAX_DOUBTS_IN_A_ROW = 5
 
 # They would be answered to every further create too.
 _POINTLESS = (AuthenticationError, PermissionDeniedError, QuotaError)
+# None: it was not the disk. The others: it has something against this one name.
+_OF_ONE_NAME = {None, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
 
 
 class Budget:
@@ -83,6 +87,13 @@ class Budget:
         elif isinstance(error, LedgerError):
             self.stop(error)
         self._changed.set()
+
+    def notice(self, error: Exception) -> None:
+        """Take notice of how an input ended: what the ledger or the disk refused would be refused to all others too."""
+        if isinstance(error, LedgerError):
+            self.stop(error)
+        elif isinstance(error, DownloadError) and error.errno not in _OF_ONE_NAME:
+            self.stop(BatchStoppedError(f"nothing more is bought, since its files would find no place: {error}"))
 
     def close(self) -> None:
         """Buy nothing more, for no reason that would have to be told."""

@@ -110,6 +110,8 @@ def _check_field(name: str, value: Any) -> None:
         body_to_request({"prompt": "any", "model": "any", name: value})
     elif name == "extra":
         raise ValueError("extra is no field of a create body: write what is in it beside the other fields")
+    else:
+        VideoRequest("any", extra={name: value})
 
 
 def check_pictures(request: VideoRequest) -> None:

@@ -10,8 +10,12 @@ import attrs
 from sora_async.models import VideoRequest, to_request
 
 MAX_KEY_LENGTH = 200
-_WINDOWS_ONLY = re.compile(r'[<>:"|?*\\]|[ .](?:/|$)')
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
+MAX_NAME_BYTES = 240
+"""Most file systems take 255 bytes, and an unfinished download adds to the name."""
+
+_ROOT = re.compile(r"(?:[a-z]:)?[/\\]", re.IGNORECASE)
+_WINDOWS_ONLY = re.compile(r'[<>:"|?*]')
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE)
 
 
 def _check_key(_: object, __: object, key: str | None) -> None:
@@ -19,16 +23,36 @@ def _check_key(_: object, __: object, key: str | None) -> None:
         raise ValueError(f"key must be a printable text of 1 to {MAX_KEY_LENGTH} characters, not {key!r:.60}")
 
 
-def _check_output(_: object, __: object, output: str | None) -> None:
+def _to_output(output: str | None) -> str | None:
+    """Answer the path in its shortest form, if it is one that every file system takes and that stays in its folder."""
     if output is None:
-        return
-    if not isinstance(output, str) or not output.isprintable() or not output.strip():
-        raise ValueError(f"output must be the name of a file, not {output!r:.60}")
-    path = PurePosixPath(output)
-    if path.is_absolute() or ".." in path.parts or not path.name or path.name.startswith("."):
-        raise ValueError(f"output must be a visible file inside the batch's folder, not {output!r:.60}")
-    if _WINDOWS_ONLY.search(output) or any(_DEVICE.match(part) for part in path.parts):
-        raise ValueError(f"output must be a name that is legal on every file system, not {output!r:.60}")
+        return None
+    fault = _find_fault(output)
+    if fault is not None:
+        raise ValueError(
+            f"output must be a file inside the batch's folder, such as 'cats/1.mp4', not {output!r:.60}: {fault}"
+        )
+    return str(PurePosixPath(output))
+
+
+def _find_fault(output: object) -> str | None:
+    """Say what to do about a path that will not do."""
+    if not isinstance(output, str) or not output.isprintable():
+        return "give a text of printable characters"
+    parts = PurePosixPath(output).parts
+    device = next((part for part in parts if _DEVICE.match(part)), None)
+    faults = (
+        (_ROOT.match(output), "leave out the drive, or the / at the begin"),
+        ("\\" in output, "write / between folders"),
+        (".." in parts, "leave out '..', which leads out of it"),
+        (not parts or output.endswith(("/", "/.")), "name the file, too"),
+        (parts and parts[-1].startswith("."), "a dot at the begin would hide it"),
+        (_WINDOWS_ONLY.search(output), 'leave out < > : " | ? *, which Windows does not take'),
+        (any(part.endswith((" ", ".")) for part in parts), "Windows takes no dot or space at the end of a name"),
+        (device, f"{device!r} is a device on Windows, so choose another name"),
+        (any(len(part.encode()) > MAX_NAME_BYTES for part in parts), f"a name may have {MAX_NAME_BYTES} bytes"),
+    )
+    return next((advice for is_so, advice in faults if is_so), None)
 
 
 @attrs.frozen
@@ -44,5 +68,6 @@ class BatchItem:
     key: str | None = attrs.field(default=None, kw_only=True, validator=_check_key)
     """Its name in the ledger, 1 to 200 printable characters: the same key is bought once. None makes one from the
     request and how often it came before, so that the same request twice means two videos."""
-    output: str | None = attrs.field(default=None, kw_only=True, validator=_check_output)
-    """Its file, relative to the batch's folder, with `/` between folders; None makes a name from prompt and key."""
+    output: str | None = attrs.field(default=None, kw_only=True, converter=_to_output)
+    """Its file, relative to the batch's folder, with `/` between folders and without `.`; None makes a name from
+    prompt and key."""

@@ -170,6 +170,22 @@ class Ledger(Protocol):
         """
         ...
 
+    async def remember(self, name: str, text: str) -> None:
+        """Keep a text under a name, in place of the one before. It is a hint for later runs, no part of the account.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        ...
+
+    async def recall(self, name: str) -> str | None:
+        """Answer the text under a name, None if there is none.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what is being written and let go of the ledger; another process may open it then."""
         ...

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NoReturn, Self
 
 import attrs
@@ -212,4 +212,4 @@ def _fingerprint(file: BinaryIO) -> tuple[int, int]:
 
 def _fold(output: str) -> str:
     """Answer a text that is the same for all names of one file, also where case and accents are written otherwise."""
-    return unicodedata.normalize("NFC", str(PurePosixPath(output))).casefold()
+    return unicodedata.normalize("NFC", output).casefold()

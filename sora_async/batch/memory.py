@@ -27,5 +27,12 @@ class Forgetful:
         for entry in nothing:
             yield entry  # pragma: no cover - it is what makes this a generator
 
+    async def remember(self, name: str, text: str) -> None:
+        """Keep no hint either."""
+
+    async def recall(self, name: str) -> str | None:  # noqa: ARG002 the Protocol names it
+        """There is none."""
+        return None
+
     async def close(self) -> None:
         """There is nothing to finish."""

@@ -16,7 +16,12 @@ from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.sources import Requests, read_items
 from sora_async.batch.worker import Verbs, Worker
+from sora_async.errors import LedgerError
 
+DURATIONS = "durations"
+"""The name under which a ledger keeps what was learnt of when tasks end."""
+LEARNING = 100
+"""After so many outcomes it is kept again."""
 LOOK_S = 0.05
 """How often a run that is ending looks for workers that have become idle."""
 
@@ -44,6 +49,7 @@ class Runner:
         folder: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._verbs = verbs
         self._ledger = ledger
         self._account = account
         self._budget = Budget(policy.max_tasks)
@@ -67,18 +73,32 @@ class Runner:
         """
         try:
             await self._ledger.open(self._account)
+            if (learned := await self._ledger.recall(DURATIONS)) is not None:
+                self._verbs.learn(learned)
             feeding = asyncio.create_task(self._feed(requests))
             try:
+                count = 0
                 while (outcome := await self._outcomes.get()) is not None:
                     self._shelf.release()
                     yield outcome
+                    count += 1
+                    if count % LEARNING == 0:
+                        await self._remember()
             finally:
                 await self._wind_down(feeding)
+                await self._remember()
         finally:
             await self._ledger.close()
             self._ended.set()
         if (failure := self._failure or self._budget.stopped_by) is not None:
             raise failure
+
+    async def _remember(self) -> None:
+        learned = self._verbs.learned()
+        if learned is not None:
+            # A hint that is lost costs some polls; and a ledger that cannot be written is told by what it was to note.
+            with suppress(LedgerError):
+                await self._ledger.remember(DURATIONS, learned)
 
     async def stop(self, reason: Exception) -> None:
         """End the run for its consumer with this reason, and wait until it has let go of everything."""

@@ -112,6 +112,22 @@ class SqliteLedger:
                 yield entry
             after += PAGE
 
+    async def entry(self, key: str) -> Entry | None:
+        """Answer the entry of a key, None if there is none; also without `open`.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return await self._read(functools.partial(Book.read_entry, key=key))
+
+    async def entries_of_task(self, task_id: str) -> list[Entry]:
+        """Answer the entries that have this id, in the order in which they were entered; also without `open`.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return await self._read(functools.partial(Book.read_entries_of_task, task_id=task_id))
+
     async def account(self) -> str:
         """Answer whose ledger it is, to open it again for the same account; also without `open`.
 
@@ -127,6 +143,23 @@ class SqliteLedger:
             LedgerError: it cannot be read.
         """
         return await self._read(functools.partial(Book.read_events, key=key))
+
+    async def remember(self, name: str, text: str) -> None:
+        """As Ledger says.
+
+        Raises:
+            LedgerError: as Ledger says.
+            RuntimeError: it is not open.
+        """
+        await self._submit(name, lambda book: book.remember(name, text)).future
+
+    async def recall(self, name: str) -> str | None:
+        """As Ledger says; also without `open`.
+
+        Raises:
+            LedgerError: as Ledger says.
+        """
+        return await self._read(functools.partial(Book.recall, name=name))
 
     async def _read(self, read: Callable[[Book], _Result]) -> _Result:
         def read_file() -> _Result:

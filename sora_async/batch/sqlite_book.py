@@ -28,8 +28,10 @@ _NOTE = """INSERT INTO events (at, entry, stage, attempt, task_id, reason)
 VALUES (?, ?, ?, ?, nullif(?, ''), nullif(?, ''))"""
 _EVENTS = """SELECT at, events.stage, events.attempt, events.task_id, events.reason
 FROM events JOIN entries ON entries.number = events.entry WHERE key = ? ORDER BY events.number"""
+_REMEMBER = "INSERT INTO hints VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text"
 _COLUMNS = ", ".join(field.name for field in attrs.fields(Row))
 _FIND = f"SELECT {_COLUMNS} FROM entries WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 only names of columns
+_OF_TASK = f"SELECT {_COLUMNS} FROM entries WHERE task_id = ? ORDER BY number"  # noqa: S608 only names of columns
 _PAGE = f"SELECT {_COLUMNS} FROM entries WHERE number > ? AND number <= ?"  # noqa: S608 only names of columns
 
 
@@ -99,6 +101,15 @@ class Book:
         row.take(change, now)
         self._note(row, now)
 
+    def remember(self, name: str, text: str) -> None:
+        """As Ledger.remember says."""
+        self._connection.execute(_REMEMBER, (name, text))
+
+    def recall(self, name: str) -> str | None:
+        """As Ledger.recall says."""
+        found = self._connection.execute("SELECT text FROM hints WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
     def _note(self, row: Row, now: float) -> None:
         self._changed[row.number] = row
         self._events.append((now, row.number, row.stage, row.attempt, row.task_id or "", row.reason or ""))
@@ -118,8 +129,20 @@ class Book:
         """
         chosen = f" AND stage IN ({', '.join('?' * len(stages))})" if stages else ""
         values = [after, after + limit, *(stage.value for stage in stages)]
-        rows = self._connection.execute(f"{_PAGE}{chosen} ORDER BY number", values).fetchall()
-        return self._count(), [Row(*columns).show(json.loads(columns[2])) for columns in rows]
+        page = self._read(f"{_PAGE}{chosen} ORDER BY number", *values)
+        return self._count(), page
+
+    def read_entry(self, key: str) -> Entry | None:
+        """Answer the entry of a key, None if there is none."""
+        return next(iter(self._read(_FIND, json.dumps([key]))), None)
+
+    def read_entries_of_task(self, task_id: str) -> list[Entry]:
+        """Answer the entries that have this id. There is no index of them, so this reads the whole table."""
+        return self._read(_OF_TASK, task_id)
+
+    def _read(self, statement: str, *values: object) -> list[Entry]:
+        rows = self._connection.execute(statement, values).fetchall()
+        return [Row(*columns).show(json.loads(columns[2])) for columns in rows]
 
     def read_account(self) -> str:
         """Answer whose ledger it is."""

@@ -45,6 +45,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TRIGGER event_stays BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are kept'); END",
         "CREATE TRIGGER event_is_final BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are final'); END",
     ),
+    ("CREATE TABLE hints (name TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL) {strict}",),
 )
 """The statements that lead from each version to the next; what was once released here is never edited."""
 

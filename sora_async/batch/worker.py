@@ -42,6 +42,10 @@ class Verbs:
     """Yields a task until it is final, with the errors of `Client.watch`."""
     download: Callable[[VideoTask | str, Path], Awaitable[Path]]
     """Fetches the file of a finished task, with the errors of `Client.download`."""
+    learn: Callable[[str], None]
+    """Takes in what `learned` told in an earlier run."""
+    learned: Callable[[], str | None]
+    """Tells what was learnt of when tasks end; None for nothing."""
     may_have_sent: Callable[[asyncio.Task[Any]], bool]
     """Whether a create of this asyncio task has left, and no answer has proven that it was without effect."""
 
@@ -117,8 +121,7 @@ class Worker:
             path = None if target is None else await self._fetch(key, task, target)
             return Outcome(key=key, request=request, task=task, path=path)
         except (SoraError, ValueError, OSError) as error:
-            if isinstance(error, LedgerError):
-                self._budget.stop(error)
+            self._budget.notice(error)
             seen = error.task if isinstance(error, TaskFailedError) else task
             return Outcome(key=key, request=request, task=seen, error=error)
 

@@ -105,6 +105,13 @@ class DryLedger(SqliteLedger):
             self.known[stage] += 1
         return None
 
+    async def recall(self, name: str) -> str | None:  # noqa: ARG002 nothing will be polled
+        """There may be no file yet."""
+        return None
+
+    async def remember(self, name: str, text: str) -> None:
+        """It is only read."""
+
 
 def _digest(request: Mapping[str, Any]) -> int:
     return hash(json.dumps(dict(request), sort_keys=True))

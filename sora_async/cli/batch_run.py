@@ -15,7 +15,8 @@ from sora_async.cli.batch_summary import Summary, describe_outcome
 from sora_async.cli.batch_tally import Tally
 from sora_async.cli.failures import USAGE, Failure, explain
 from sora_async.cli.reporting import Output
-from sora_async.cli.running import Signals, check_relay, one_end, open_client
+from sora_async.cli.running import check_relay, one_end, open_client
+from sora_async.cli.signals import Signals
 from sora_async.cli.wording import show_count
 
 

@@ -73,6 +73,6 @@ def _check_way(entry: Entry, way: Way) -> None:
 async def _check_id(ledger: SqliteLedger, entry: Entry, task_id: str) -> None:
     if not (0 < len(task_id) <= _MAX_ID_LENGTH and task_id.isprintable() and task_id == task_id.strip()):
         raise ValueError(f"--id: {clean(task_id, 80)!r} is not a task id")
-    async for other in ledger.entries():
-        if other.task_id == task_id and other.key != entry.key:
+    for other in await ledger.entries_of_task(task_id):
+        if other.key != entry.key:
             raise ValueError(f"--id: {task_id!r} is the task of {other.key!r} already")

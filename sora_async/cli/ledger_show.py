@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,12 +61,11 @@ async def find_entry(ledger: SqliteLedger, key: str) -> Entry:
     Raises:
         ValueError: there is none.
     """
-    async with aclosing(ledger.entries()) as entries:
-        async for entry in entries:
-            if entry.key == key:
-                return entry
-    command = shlex.join(["sora-async", "ledger", "show", str(ledger.path)])
-    raise ValueError(f"{clean(key)!r} is no key in this ledger; see them with: {command}")
+    entry = await ledger.entry(key)
+    if entry is None:
+        command = shlex.join(["sora-async", "ledger", "show", str(ledger.path)])
+        raise ValueError(f"{clean(key)!r} is no key in this ledger; see them with: {command}")
+    return entry
 
 
 def entry_facts(entry: Entry) -> dict[str, Any]:

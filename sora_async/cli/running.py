@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import secrets
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
 
 import typer
 
 from sora_async import Client, Event, Growing, Retrying, Submitted
 from sora_async.cli.failures import Job, explain
 from sora_async.cli.reporting import Output
+from sora_async.cli.signals import Signals
 from sora_async.cli.wording import Result, clean
-
-T = TypeVar("T")
 
 CLOCK_SLACK_S = 0.1
 
@@ -126,42 +122,6 @@ def _note_cancel(job: Job, output: Output) -> None:
     job.is_buying = job.is_buying and time.monotonic() >= job.idle_until
     if job.is_buying and job.task_id is None:
         output.note("Stopping as soon as the id of the create under way is home; Ctrl-C again stops at once")
-
-
-class Signals:
-    """Turns the first SIGINT or SIGTERM into a cancelled run, and the second into its immediate end."""
-
-    def __init__(self, told: Callable[[], None]) -> None:
-        self.number: int | None = None
-        self._told = told
-
-    async def guard(self, work: Awaitable[T]) -> T:
-        """Do the work while the signals are caught."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 a coroutine that runs has one
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            caught = functools.partial(self._caught, number, loop, task)
-            try:
-                # Not signal.signal alone: a signal that comes just before the loop goes to sleep would not wake it.
-                loop.add_signal_handler(number, caught)
-            except NotImplementedError:
-                # Windows, where the loop wakes up for signals by itself.
-                signal.signal(number, lambda *_, caught=caught: loop.call_soon_threadsafe(caught))
-        try:
-            return await work
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _caught(self, number: int, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        if self.number is not None:
-            # What is left open now is left on purpose, so the loop need not tell of it.
-            loop.set_exception_handler(lambda _loop, _context: None)
-            raise KeyboardInterrupt
-        self.number = number
-        task.cancel()
-        self._told()
 
 
 @contextlib.contextmanager

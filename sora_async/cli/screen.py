@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -127,15 +128,22 @@ def is_live(*, stdout_is_taken: bool) -> bool:
 
 
 def write_line(stream: TextIO, text: str) -> None:
-    """Write a line and flush; quietly to nowhere once the reader has left, as what was paid for is still fetched."""
+    """Write a line and flush; quietly to nowhere once nobody can read it, as what was paid for is still fetched."""
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except BrokenPipeError:
-        # Python's own flush at exit then goes nowhere, too.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    except OSError as error:
+        # EIO is that of a terminal that was closed.
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:
+            raise
+        silence(stream.fileno())
+
+
+def silence(descriptor: int) -> None:
+    """Let an output of this process lead to nowhere, Python's own flush at exit too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Pause:

@@ -203,10 +203,12 @@ class Disk:
             raise cancelled
         if isinstance(failure, OSError):
             advice = "free some space" if failure.errno in _FULL else "check the folder and its permissions"
-            raise DownloadError(
+            refusal = DownloadError(
                 f"cannot write {self._path}: {failure.strerror or failure}; {advice} and download again: it goes on "
                 "from what is there"
-            ) from None
+            )
+            refusal.errno = failure.errno
+            raise refusal from None
         return work.result()
 
     async def run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:

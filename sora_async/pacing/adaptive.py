@@ -157,7 +157,7 @@ class Adaptive:
         return {"version": _VERSION, "kinds": kinds}
 
     def learn(self, learned: Mapping[str, Any]) -> None:
-        """Take over what another one told by `learned()`, in place of what is known of the same kinds.
+        """Take over what another one told by `learned()`, but of kinds of which more ends have been seen here.
 
         Raises:
             ValueError: it cannot be that; nothing was taken over.
@@ -169,7 +169,9 @@ class Adaptive:
         if version != _VERSION:
             raise ValueError(f"this was learned by another version, {version!r}")
         for key, kind in kinds:
-            self._keep(key, kind)
+            known = self._kinds.get(key)
+            if known is None or known.seen < kind.seen:
+                self._keep(key, kind)
 
     def _restore(self, state: Mapping[str, Any]) -> tuple[_Key, Kind]:
         model, duration, size = state["model"], state["duration"], state["size"]

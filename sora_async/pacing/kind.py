@@ -82,6 +82,11 @@ class Kind:
         }
 
     @property
+    def seen(self) -> float:
+        """How many ends were seen, old ones counting less."""
+        return self._durations.seen
+
+    @property
     def trim(self) -> float:
         """How much dearer a poll may be than the rule says, by the lags seen."""
         return min(_TRIMS[1], max(_TRIMS[0], math.pow(self._lag, -1 / _LAG_POWER)))

@@ -21,7 +21,7 @@ use it with: SORA_BASE_URL={url} SORA_API_KEY=sandbox
 
 
 def serve(argv: Sequence[str] | None = None) -> int:
-    """Run a sandbox until Ctrl-C or SIGTERM.
+    """Run a sandbox until Ctrl-C, SIGTERM or a closed terminal.
 
     Args:
         argv: The arguments after the program's name; None takes those of this process.
@@ -52,7 +52,9 @@ async def _run(sandbox: Sandbox, *, is_json: bool) -> None:
     stop = asyncio.Event()
     if sys.platform != "win32":  # pragma: no branch
         # Ctrl-C arrives as KeyboardInterrupt on every system; Windows has no other way to ask.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with sandbox:
         event = json.dumps({"event": "serving", "url": sandbox.url}) + "\n"
         sys.stdout.write(event if is_json else GREETING.format(url=sandbox.url))

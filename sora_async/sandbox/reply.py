@@ -1,6 +1,7 @@
 """What a sandbox answers, whole or broken, and how it leaves."""
 
 import asyncio
+import contextlib
 import http
 import json
 import os
@@ -86,12 +87,14 @@ async def send(request: web.BaseRequest, answer: Answer, closing: asyncio.Event)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
-    await response.prepare(request)
-    size = min(PIECE_SIZE, -(-len(reply.body) // trickle.pieces))
-    for start in range(0, len(reply.body), size):
-        await response.write(reply.body[start : start + size])
-        if trickle.pause_s and not closing.is_set():
-            await asyncio.sleep(trickle.pause_s)
+    # A client that goes away in mid-answer is nothing to tell of: aiohttp finds the connection closed, too.
+    with contextlib.suppress(ConnectionResetError):
+        await response.prepare(request)
+        size = min(PIECE_SIZE, -(-len(reply.body) // trickle.pieces))
+        for start in range(0, len(reply.body), size):
+            await response.write(reply.body[start : start + size])
+            if trickle.pause_s and not closing.is_set():
+                await asyncio.sleep(trickle.pause_s)
     return response
 
 

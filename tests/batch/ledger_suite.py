@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_model import Model
 
@@ -59,6 +59,9 @@ async def bring(ledger: Ledger, key: str, stage: Stage) -> None:
 class LedgerSuite(ABC):
     """Inherit this in a class that pytest collects, and tell where the ledgers are."""
 
+    examples = 60
+    """How many new ledgers are compared with a plain account."""
+
     @abstractmethod
     def new_store(self) -> AbstractContextManager[Make]:
         """Give a way to make ledgers that all stand for one and the same, which is new."""
@@ -99,6 +102,19 @@ class LedgerSuite(ABC):
         await bring(ledger, "cat", stage)
         before = await all_of(ledger)
         assert [await ledger.enter("cat", CAT, intend=True)] == before == await all_of(ledger)
+
+    async def test_ledger_keeps_hints_beside_the_account(self, make, ledger):
+        """Only the last text of a name is kept, by whoever opens it next; entries know nothing of it."""
+        assert await ledger.recall("durations") is None
+        for text in ("{}", '{"ends": "\u96e8"}'):
+            await ledger.remember("durations", text)
+        await ledger.close()
+        again = make()
+        await again.open(ACCOUNT)
+        assert await again.recall("durations") == '{"ends": "\u96e8"}'
+        assert await again.recall("other") is None
+        assert await all_of(again) == []
+        await again.close()
 
     async def test_ledger_key_of_another_request_is_refused(self, ledger):
         """A key that stands for something else buys nothing, and the error tells what differs."""
@@ -286,13 +302,16 @@ class LedgerSuite(ABC):
         await ledger.open(ACCOUNT)
         assert await ledger.enter("cat", CAT, intend=True)
 
-    # The same examples for each implementation are what is wanted.
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.differing_executors])
-    @given(groups=GROUPS)
-    def test_ledger_does_what_a_plain_account_does(self, groups):
+    def test_ledger_does_what_a_plain_account_does(self):
         """For any steps, in any groups, with any crashes between, it holds what a dictionary would."""
-        with self.new_store() as make:
-            asyncio.run(compare(make, groups))
+
+        @settings(max_examples=self.examples)
+        @given(groups=GROUPS)
+        def compare_any(groups):
+            with self.new_store() as make:
+                asyncio.run(compare(make, groups))
+
+        compare_any()
 
 
 async def compare(make: Make, groups: list[list[Change | tuple[str, dict, bool]] | str]) -> None:

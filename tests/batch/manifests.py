@@ -11,6 +11,8 @@ import pytest
 from sora_async.batch.item import BatchItem
 from sora_async.batch.manifest import Manifest
 
+DIGEST = f"data:image/png;sha256,{'0f' * 32}"
+"""What a manifest that was exported has in the place of a data: URI."""
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 Write = Callable[..., Path]
 

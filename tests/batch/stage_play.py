@@ -46,6 +46,8 @@ class Relay:
         self.is_sending = True
         self.refusals: dict[str, list[Exception]] = {}
         self.expected: list[tuple[str, str, float]] = []
+        self.lessons: list[str] = []
+        self.learned: str | None = None
 
     async def _act(self, verb: str, prompt: str) -> None:
         self.log.append((verb, prompt))
@@ -98,6 +100,8 @@ class Relay:
         return Verbs(
             create=self.create,
             expect=self.expect,
+            learn=self.lessons.append,
+            learned=lambda: self.learned,
             watch=self.watch,
             download=self.download,
             may_have_sent=self.may_have_sent,
@@ -114,6 +118,7 @@ class Notebook:
         self.log = log
         self.book: dict[str, Entry] = {}
         self.broken: set[Stage] = set()
+        self.hints: dict[str, str] = {}
         self.taken: set[str] = set()
         self.account: str | None = None
         self.is_open = False
@@ -154,6 +159,16 @@ class Notebook:
         for entry in self.book.values():
             if not stages or entry.stage in stages:
                 yield entry
+
+    async def remember(self, name: str, text: str) -> None:
+        assert self.is_open
+        self._check(Stage.DONE)
+        self.hints[name] = text
+        self.log.append(("remembered", text))
+
+    async def recall(self, name: str) -> str | None:
+        assert self.is_open
+        return self.hints.get(name)
 
     async def close(self) -> None:
         self.is_open = False

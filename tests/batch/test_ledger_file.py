@@ -139,7 +139,7 @@ async def test_ledger_file_of_a_newer_version_is_refused_untouched(path):
     ledger = await make_ledger(path, Stage.INTENDED)
     execute(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=r"newer version .*format 2, this one knows 1.*update sora_async"):
+    with pytest.raises(LedgerError, match=r"newer version .*format 3, this one knows 2.*update sora_async"):
         await ledger.open(ACCOUNT)
     with pytest.raises(LedgerError, match="newer version"):
         await all_of(ledger)
@@ -152,7 +152,7 @@ async def test_ledger_file_of_an_older_version_is_brought_up_to_date(path, monke
     later = (*MIGRATIONS, ("ALTER TABLE account ADD COLUMN name TEXT",))
     for module in (schema_module, file_module):
         monkeypatch.setattr(module, "MIGRATIONS", later)
-    with pytest.raises(LedgerError, match="older format 1: run its batch again"):
+    with pytest.raises(LedgerError, match="older format 2: run its batch again"):
         await all_of(SqliteLedger(path))
     ledger = await make_ledger(path)
     assert [entry.stage for entry in await all_of(ledger)] == [Stage.DONE]
@@ -220,6 +220,25 @@ async def test_ledger_file_keeps_every_step_with_its_time(path):
     assert events[4].reason == "once more"
     assert 1.7e9 < events[0].at <= events[1].at <= events[-1].at
     assert await ledger.events("nobody") == []
+
+
+async def test_ledger_file_finds_an_entry_by_its_key(path):
+    """One is answered, or none, whatever the key is."""
+    ledger = await make_ledger(path, Stage.PLANNED, Stage.DONE)
+    assert [await ledger.entry(stage.value) for stage in (Stage.PLANNED, Stage.DONE)] == await all_of(ledger)
+    for key in ("", "don", "DONE", 'done"', "%", "\0", "\udcff"):
+        assert await ledger.entry(key) is None
+
+
+async def test_ledger_file_finds_entries_by_their_task(path):
+    """More than one if a relay gave the same id twice; an attempt that was given up has none."""
+    ledger = await make_ledger(path, Stage.SUBMITTED, Stage.UNCERTAIN, Stage.DONE, Stage.FAILED)
+    await ledger.open(ACCOUNT)
+    await ledger.record(Change(key="failed", stage=Stage.PLANNED))
+    found = await ledger.entries_of_task("task-1")  # also while it is open
+    await ledger.close()
+    assert found == await all_of(ledger, Stage.SUBMITTED, Stage.DONE)
+    assert await ledger.entries_of_task("task") == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from manifests import PNG, Write, problems, read, writer
+from manifests import DIGEST, PNG, Write, problems, read, writer
 
 from sora_async.batch.item import BatchItem
 from sora_async.batch.manifest import MAX_PROBLEMS, Problem
@@ -76,11 +76,14 @@ def test_jsonl_is_read_however_an_editor_saved_it(write: Write) -> None:
         ('{"prompt": "p", "images": {"https://a.test": 1}}', 17, "images must be a list"),
         ('{"prompt": "p", "images": [1]}', 17, "images[0] must be an http(s) URL"),
         ('{"prompt": "p", "images": ["ftp://a.test/a.png"]}', 17, "images[0] must be an http(s) URL"),
-        ('{"prompt": "p", "images": ["no.png"]}', 17, "no.png' is not a readable file"),
-        (f'{{"prompt": "p", "images": ["{"n" * 300}"]}}', 17, "File name too long"),
+        ('{"prompt": "p", "images": ["no.png"]}', 17, "images[0] is not a readable file: "),
+        (f'{{"prompt": "p", "images": ["{"n" * 300}"]}}', 17, "images[0] is not a readable file: "),
+        (f'{{"prompt": "p", "images": ["https://a.test", "{DIGEST}"]}}', 17, "images[1] holds only the digest"),
+        (f'{{"prompt": "p", "first": {{"frames": ["{DIGEST}"]}}}}', 17, "first holds only the digest"),
+        (f'{{"prompt": "p", "character_url": "{DIGEST}"}}', 17, "put the picture back, as a data: URI"),
         ('{"prompt": "p", "extra": {"seed": 1}}', 17, "write what is in it beside the other fields"),
         ('{"prompt": "p", "key": 1}', 17, "key must be a printable text"),
-        ('{"prompt": "p", "output": "../a.mp4"}', 17, "output must be a visible file inside"),
+        ('{"prompt": "p", "output": "../a.mp4"}', 17, "leave out '..', which leads out of it"),
         (b'{"prompt": "\xc3\xa9 \xe9"}', 15, "byte 0xe9 is not UTF-8: save the file as UTF-8"),
     ],
 )

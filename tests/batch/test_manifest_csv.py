@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from manifests import PNG, Write, problems, read, writer
+from manifests import DIGEST, PNG, Write, problems, read, writer
 
 from sora_async.batch.item import BatchItem
 from sora_async.models import VideoRequest
@@ -70,7 +70,8 @@ def test_csv_images(write: Write, tmp_path: Path, cell: str, names: list[str]) -
         (["prompt,duration", ",10"], (2, 1), "there is no prompt"),
         (["prompt,images", f"p,{'[' * 100_000}"], (2, 3), "images must be a list"),
         (["prompt,images", f"p,{'[' * 900}{']' * 900}"], (2, 3), "images must be a list"),
-        (["prompt,images", "p,no.png " + "n" * 300], (2, 3), "no.png' is not a readable file"),
+        (["prompt,images", "p,no.png " + "n" * 300], (2, 3), "images[0] is not a readable file: "),
+        (["prompt,frame", f'p,"{DIGEST}"'], (2, 3), "frame holds only the digest that a ledger keeps of a data: URI"),
     ],
 )
 def test_bad_csv_is_named(write: Write, rows: list[str], place: tuple[int, int], text: str) -> None:

@@ -27,7 +27,7 @@ from sora_async import (
 )
 from sora_async.batch import BatchItem, BatchPolicy, Outcome
 from sora_async.batch.ledger import Entry, Stage
-from sora_async.batch.runner import Runner
+from sora_async.batch.runner import LEARNING, Runner
 from sora_async.batch.sources import Requests
 
 
@@ -123,6 +123,26 @@ async def test_create_that_is_repeated_is_not_in_doubt_meanwhile() -> None:
     assert [verb for verb, _ in play.log][:7] == [*tries, "intended"]
     (entry,) = play.ledger.book.values()
     assert (entry.stage, entry.attempt) == (Stage.DONE, 3)
+
+
+async def test_what_was_learnt_of_durations_goes_on_in_the_next_run() -> None:
+    """The ledger keeps it, now and then and at the end."""
+    play = Play()
+    play.relay.learned = "some tasks take long"
+    await play.run(map(str, range(LEARNING + 1)))
+    assert [verb for verb, _ in play.log].count("remembered") == 2
+    assert play.relay.lessons == []
+    await play.run(["a"])
+    assert play.relay.lessons == ["some tasks take long"]
+
+
+async def test_hint_that_cannot_be_kept_costs_nothing() -> None:
+    """All that counts is noted elsewhere."""
+    play = Play()
+    play.relay.learned = "some tasks take long"
+    await play.run(["a"])
+    play.ledger.broken = {Stage.DONE}
+    assert (await play.run(["a"]))["a"].error is None
 
 
 async def test_resumed_task_is_expected_with_its_age() -> None:

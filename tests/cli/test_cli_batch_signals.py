@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM while a batch runs: the account stays exact."""
+"""Ctrl-C, SIGTERM and a closed terminal while a batch runs: the account stays exact."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -14,19 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_signals import Relay, slow_relay, start  # noqa: F401 a fixture
+from test_cli_signals import ENDINGS, Relay, environment, hangups, slow_relay, start  # noqa: F401 a fixture
 
 from sora_async.batch import SqliteLedger
 
 WAITING = "Stopping: nothing more is bought, waiting for 1 create under way; Ctrl-C again stops at once\n"
 
 
+# Makes its standard input the terminal whose end it is told.
+ON_A_TERMINAL = """
+import fcntl, runpy, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_module("sora_async.cli", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture
-def batch(slow_relay: Relay, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:  # noqa: F811
-    """A batch of two inputs, one at a time, whose first create is under way."""
+def command(tmp_path: Path) -> list[str]:
+    """A batch of two inputs, one at a time."""
     manifest = tmp_path / "m.jsonl"
     manifest.write_text('{"prompt": "a", "key": "a"}\n{"prompt": "b", "key": "b"}\n')
-    process = start(slow_relay, "batch", str(manifest), "-o", str(tmp_path / "my out"), "--concurrency", "1", "--json")
+    return ["batch", str(manifest), "-o", str(tmp_path / "my out"), "--concurrency", "1"]
+
+
+@pytest.fixture
+def batch(slow_relay: Relay, command: list[str]) -> Iterator[subprocess.Popen[str]]:  # noqa: F811
+    """It, with its first create under way."""
+    process = start(slow_relay, *command, "--json")
     assert slow_relay.arrived.wait(20)
     yield process
     process.kill()
@@ -45,7 +60,7 @@ def last_object(out: str) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), ENDINGS)
 def test_signal_lets_creates_come_home_and_buys_no_more(slow_relay, batch, tmp_path, number, code):  # noqa: F811
     """What is being bought is noted with its id, and the same command is printed to go on with it."""
     batch.send_signal(number)
@@ -71,6 +86,33 @@ def test_second_ctrl_c_leaves_creates_in_doubt(batch, tmp_path):
     assert last_object(out)["uncertain"] == 1
     assert "Interrupted at once: what became of the creates under way is not known" in err
     assert "Traceback" not in err
+
+
+def test_second_hangup_changes_nothing(slow_relay, batch, tmp_path):  # noqa: F811
+    """A terminal that is closed may say so more than once."""
+    batch.send_signal(signal.SIGHUP)
+    assert batch.stderr.readline() == WAITING
+    batch.send_signal(signal.SIGHUP)
+    slow_relay.may_answer.set()
+    batch.communicate(timeout=20)
+    assert (batch.returncode, stages(tmp_path)) == (129, {"a": ("submitted", "task_1")})
+
+
+def test_closed_terminal_lets_creates_come_home(slow_relay, command, tmp_path):  # noqa: F811
+    """Nobody can be told any more, and writing to what is gone ends nothing."""
+    ours, theirs = pty.openpty()
+    with hangups(signal.SIG_DFL):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ON_A_TERMINAL, *command],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+            env={**environment(slow_relay), "TERM": "xterm"},
+            start_new_session=True,
+        )
+    os.close(theirs)
+    assert slow_relay.arrived.wait(20)
+    os.close(ours)
+    slow_relay.may_answer.set()
+    assert (process.wait(20), stages(tmp_path)) == (129, {"a": ("submitted", "task_1")})
 
 
 def test_ctrl_c_during_the_wait_ends_at_once(slow_relay, batch, tmp_path):  # noqa: F811

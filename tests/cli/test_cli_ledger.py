@@ -122,6 +122,7 @@ def test_ledger_that_is_not_there_is_an_error_and_not_made(cli, command):
         ("-uncertain", ["--lost"], ("resolved", None)),
         ("-uncertain", ["--retry"], ("planned", None)),
         ("submitted", ["--id", "task 9"], ("submitted", "task 9")),
+        ("submitted", ["--id", "task submitted"], ("submitted", "task submitted")),
         ("submitted", ["--lost"], ("resolved", "task submitted")),
         ("ready", ["--lost"], ("resolved", "task ready")),
         ("failed", ["--lost"], ("resolved", "task failed")),

@@ -1,5 +1,6 @@
 """What people see: lines or a bar on stderr."""
 
+import errno
 import io
 import sys
 from collections.abc import Callable
@@ -147,17 +148,30 @@ def test_output_shows_people_the_result_alone(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_write_line_to_a_reader_that_has_left_is_quiet(tmp_path):
-    """What was paid for is still fetched, and nothing is said into a broken pipe twice."""
+class Broken(io.StringIO):
+    """A stream that fails when it is flushed."""
 
-    class Broken(io.StringIO):
-        def flush(self) -> None:
-            raise BrokenPipeError
+    def __init__(self, error: OSError, descriptor: int) -> None:
+        super().__init__()
+        self.error, self.descriptor = error, descriptor
 
-        def fileno(self) -> int:
-            return file.fileno()
+    def flush(self) -> None:
+        raise self.error
 
+    def fileno(self) -> int:
+        return self.descriptor
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_write_line_that_nobody_can_read_is_quiet(tmp_path, number):
+    """Be it a reader that has left or a terminal that was closed: what was paid for is still fetched."""
     with (tmp_path / "out").open("w") as file:
-        write_line(Broken(), "lost")
+        write_line(Broken(OSError(number, "gone"), file.fileno()), "lost")
         file.write("lost, too")
     assert (tmp_path / "out").read_text() == ""
+
+
+def test_write_line_that_the_disk_refuses_is_an_error():
+    """Whoever reads the results must not take a part for all of them."""
+    with pytest.raises(OSError, match="full"):
+        write_line(Broken(OSError(errno.ENOSPC, "full"), -1), "lost")

@@ -1,9 +1,11 @@
-"""Ctrl-C and SIGTERM: nothing that was paid for is lost."""
+"""Ctrl-C, SIGTERM and a closed terminal: nothing that was paid for is lost."""
 
 import asyncio
+import contextlib
 import http.server
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sora_async.cli.running import Signals
+from sora_async.cli.signals import Signals
 
 
 class Relay(http.server.ThreadingHTTPServer):
@@ -68,18 +70,36 @@ def slow_relay() -> Iterator[Relay]:
         thread.join()
 
 
-def start(relay: Relay, *arguments: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def hangups(handler: signal.Handlers) -> Iterator[None]:
+    """What processes that are started meanwhile do on SIGHUP, unless they know better."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def environment(relay: Relay) -> dict[str, str]:
     url = f"http://127.0.0.1:{relay.server_address[1]}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "sora_async.cli", *arguments],
-        env={**os.environ, "SORA_API_KEY": "key", "SORA_BASE_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return {**os.environ, "SORA_API_KEY": "key", "SORA_BASE_URL": url}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def start(relay: Relay, *arguments: str, hangup: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
+    with hangups(hangup):
+        return subprocess.Popen(
+            [sys.executable, "-m", "sora_async.cli", *arguments],
+            env=environment(relay),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("number", "code"), ENDINGS)
 def test_signal_during_a_wait_prints_the_command_that_goes_on(slow_relay, number, code):
     """The wait ends at once, and can be gone on with."""
     process = start(slow_relay, "wait", "task_1")
@@ -89,6 +109,17 @@ def test_signal_during_a_wait_prints_the_command_that_goes_on(slow_relay, number
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, "")
     assert err == "error: Interrupted, but task task_1 goes on at the relay; go on with: sora-async wait task_1\n"
+
+
+def test_hangup_that_is_ignored_stays_ignored(slow_relay):
+    """Whoever says nohup wants the run to go on."""
+    process = start(slow_relay, "wait", "task_1", hangup=signal.SIG_IGN)
+    assert slow_relay.polled.wait(20)
+    assert process.stderr.readline() == "processing\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
 
 
 def test_ctrl_c_during_a_create_brings_its_id_home(slow_relay):
@@ -157,3 +188,20 @@ def test_signal_is_caught_where_the_loop_takes_no_handlers():
     with asyncio.Runner(loop_factory=LoopOfWindows) as runner, pytest.raises(asyncio.CancelledError):
         runner.run(signals.guard(work()))
     assert signals.number == signal.SIGINT
+
+
+def test_hangup_that_is_sent_by_hand_leaves_the_terminal_alone(monkeypatch):
+    """Whoever sits there is told how it ended."""
+    ours, theirs = pty.openpty()
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.Event().wait()
+
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        with hangups(signal.SIG_DFL), pytest.raises(asyncio.CancelledError):
+            asyncio.run(Signals(lambda: None).guard(work()))
+        print("the end", file=terminal, flush=True)
+        assert os.read(ours, 100) == b"the end\r\n"
+    os.close(ours)

@@ -17,7 +17,7 @@ from fault_table import BIG, HEALTHY, Fault
 from raw_server import STALL, Break, Exchange, RawServer, closed_port, full_port, raw_server
 
 from sora_async import Character, Client, Event, Retry, SoraError, Timeouts, VideoTask
-from sora_async.session import ProofConnector, idle_clock
+from sora_async.connector import ProofConnector, idle_clock
 
 KEY = "sk-canary-7f3d9a1c"
 MARKER = "the-row-itself"
@@ -168,7 +168,7 @@ async def run(row: Row, monkeypatch: pytest.MonkeyPatch, *, lasts: bool = True) 
                 await call(patient, row, "the-healthy-call")
                 events.clear()
             if row.connection == "idle":
-                monkeypatch.setattr("sora_async.session.idle_clock", lambda: idle_clock() + IDLE_S)
+                monkeypatch.setattr("sora_async.connector.idle_clock", lambda: idle_clock() + IDLE_S)
             used, asked = judge.connections, resolver.asked
             with break_down(row, judge, resolver, lasts=lasts):
                 end = await call(client, row, MARKER)

@@ -10,7 +10,7 @@ from fault_table import ACCEPTED, HEALTHY, TASK, TASK_ID, Fault
 from raw_server import CLOSE, RESET, Action, http, raw_server
 
 from sora_async import VideoTask
-from sora_async.session import idle_clock
+from sora_async.connector import idle_clock
 
 WELL = Fault("answer", "none", HEALTHY, ACCEPTED, TASK)
 OTHER = http(200, '{"id":"another","status":"pending"}')
@@ -27,7 +27,7 @@ async def test_idle_connection_carries_no_create(
     async with raw_server(HEALTHY, tls=tls, is_proxy=transport == "proxy") as judge:
         async with clients(row, judge, Resolver(judge.port), []) as (client, _):
             await call(client, row, "first")
-            monkeypatch.setattr("sora_async.session.idle_clock", lambda: idle_clock() + idle_s)
+            monkeypatch.setattr("sora_async.connector.idle_clock", lambda: idle_clock() + idle_s)
             task = await call(client, row, "second")
         await judge.settle()
     assert isinstance(task, VideoTask)

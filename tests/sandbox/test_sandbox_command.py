@@ -22,9 +22,17 @@ def create(port: int) -> int:
     return status
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_command_serves_until_it_is_told_to_stop(number):
-    """It says how to use it, answers as it was asked to, and exits with 0 on Ctrl-C and SIGTERM."""
+@pytest.fixture
+def hangup():
+    """Says what SIGHUP does in processes that are started from now on; nothing else, whoever runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_command_serves_until_it_is_told_to_stop(hangup, number):
+    """It says how to use it, answers as it was asked to, and exits with 0 on Ctrl-C and the like."""
     pytest.importorskip("av")
     options = ["--takes", "0", "--no-progress", "--dialect", "veo", "--fault", "create=503:1", "--seed", "3"]
     arguments = [sys.executable, "-m", "sora_async.sandbox", *options]
@@ -36,15 +44,17 @@ def test_command_serves_until_it_is_told_to_stop(number):
         assert process.wait(10) == 0
 
 
-def test_command_writes_its_address_as_json():
+def test_command_writes_its_address_as_json_and_outlives_its_terminal_under_nohup(hangup):
     """For programs that start it."""
     pytest.importorskip("av")
-    arguments = [sys.executable, "-m", "sora_async.sandbox", "--json"]
+    hangup(signal.SIG_IGN)
+    arguments = [sys.executable, "-m", "sora_async.sandbox", "--json", "--fault", "create=503:1"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         event = json.loads(process.stdout.readline())
+        assert event["event"] == "serving"
+        process.send_signal(signal.SIGHUP)
+        assert create(int(re.fullmatch(r"http://127.0.0.1:(\d+)", event["url"])[1])) == 503
         process.terminate()
-    assert event["event"] == "serving"
-    assert re.fullmatch(r"http://127.0.0.1:\d+", event["url"])
 
 
 @pytest.mark.parametrize(

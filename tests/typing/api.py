@@ -142,6 +142,11 @@ class PostcardLedger:
     async def entries(self, *stages: Stage) -> AsyncIterator[Entry]:
         yield Entry(key="a", stage=Stage.DONE, request={})
 
+    async def remember(self, name: str, text: str) -> None: ...
+
+    async def recall(self, name: str) -> str | None:
+        return None
+
     async def close(self) -> None: ...
 
 
