@@ -69,6 +69,7 @@ class Poller:
         members: how many wait for it.
         polling: the poll under way.
         began_at: when the latest poll began, on the loop's clock.
+        seen_s: its age when it was last seen running.
         missing: how many polls showed a success without an address.
     """
 
@@ -83,6 +84,7 @@ class Poller:
         "members",
         "missing",
         "polling",
+        "seen_s",
         "task_id",
         "trouble",
     )
@@ -96,6 +98,7 @@ class Poller:
         self.delays = delays
         self.trouble = trouble
         self.members = 0
+        self.seen_s = expected.age_s()
         self.missing = 0
         self.began_at = -math.inf
         self.polling: asyncio.Task[None] | None = None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sora_async.errors import SoraError
+from sora_async.line import Urgency, certain
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
 from sora_async.wire.task import parse_task
@@ -28,15 +29,19 @@ class Querier:
         self._session = session
         self._throttle = throttle
 
-    async def query(self, task_id: str) -> VideoTask:
+    async def query(self, task_id: str, urgency: Urgency = certain) -> VideoTask:
         """Ask once.
+
+        Args:
+            task_id: the task.
+            urgency: answers the chance that this brings news; asked now and then if it must wait for its turn.
 
         Raises:
             ValueError: the id cannot be one.
             APIError, TransportError, DecodeError: no task came; each carries the id.
         """
         call = build_query(task_id)
-        left_at = await self._throttle.turn("query")
+        left_at = await self._throttle.turn("query", urgency)
         try:
             task = _read(await self._session.send(call), task_id)
         except BaseException as error:

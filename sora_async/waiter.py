@@ -16,6 +16,7 @@ import attrs
 
 from sora_async.errors import MissingVideoError, SoraError, TaskFailedError, WaitTimeoutError
 from sora_async.events import OnEvent, Polled, Retrying, StatusChanged
+from sora_async.line import Urgency, certain
 from sora_async.models import State, VideoTask
 from sora_async.pacing import InformedPacing
 from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Expected, Poller, Spread, Trouble, is_done
@@ -40,8 +41,13 @@ MOST_EXPECTED = 10_000
 class Source(Protocol):
     """What the waiter needs of a client."""
 
-    async def query(self, task_id: str) -> VideoTask:
-        """Answer the task as it is now, by one request; raises SoraError."""
+    async def query(self, task_id: str, urgency: Urgency = certain) -> VideoTask:
+        """Answer the task as it is now, by one request; raises SoraError.
+
+        Args:
+            task_id: the task.
+            urgency: answers the chance that this brings news, as for Throttle.
+        """
         ...
 
 
@@ -200,21 +206,21 @@ class Waiter:
         """
         now = asyncio.get_running_loop().time()
         if poller.polling is None and poller.began_at < now:
-            self._start(poller)
+            self._start(poller, certain)
         if poller.polling is not None:
             await poller.polled(now + LAST_POLL_S)
         if poller.open:
             raise WaitTimeoutError(poller.task_id, poller.last)
 
-    def _start(self, poller: Poller) -> None:
+    def _start(self, poller: Poller, urgency: Urgency | None = None) -> None:
         poller.unplan()
         poller.began_at = asyncio.get_running_loop().time()
-        poller.polling = asyncio.create_task(self._poll(poller))
+        poller.polling = asyncio.create_task(self._poll(poller, urgency or self._urgency(poller)))
 
-    async def _poll(self, poller: Poller) -> None:
+    async def _poll(self, poller: Poller, urgency: Urgency) -> None:
         """One poll, which wakes all who wait for it, and the plan for the next."""
         try:
-            delay_s = await self._look(poller)
+            delay_s = await self._look(poller, urgency)
         except Exception as error:  # noqa: BLE001 it is raised in everybody who waits, instead of being lost here
             poller.fail(error)
         poller.polling = None
@@ -225,10 +231,22 @@ class Waiter:
             self._expected.pop(poller.task_id, None)
             poller.wake()
 
-    async def _look(self, poller: Poller) -> float:
+    def _urgency(self, poller: Poller) -> Urgency:
+        """By which one poll goes before another where turns are scarce."""
+        informed, last = self._informed, poller.last
+        if informed is None or last is None or last.state.is_final:
+            return certain
+
+        def chance() -> float:
+            seen_s, age_s = poller.seen_s, poller.expected.age_s()
+            return informed.urgency(poller.expected.request, seen_s=seen_s, age_s=age_s, progress=last.progress)
+
+        return chance
+
+    async def _look(self, poller: Poller, urgency: Urgency) -> float:
         """Ask once and take the answer in; answers the seconds until the next poll."""
         try:
-            task = await self._source.query(poller.task_id)
+            task = await self._source.query(poller.task_id, urgency)
         except SoraError as error:
             if not poller.trouble.may_pass(error):
                 raise error.about(poller.task_id) from None
@@ -242,6 +260,7 @@ class Waiter:
             if _differ(poller.last, task):
                 self._tell(StatusChanged(task=task, previous=poller.last))
         poller.last = task
+        poller.seen_s = poller.expected.age_s()
         if task.state is State.SUCCEEDED and task.video_url is None:
             poller.missing += 1
             if poller.missing > MISSING_VIDEO_POLLS:

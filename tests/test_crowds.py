@@ -1,4 +1,4 @@
-"""Whole crowds of waits through the client's own parts, in virtual time: no herd at the start, none after an outage."""
+"""Whole crowds of waits through the client's own parts, in virtual time: no herd, and nobody starves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections import Counter
 import pytest
 from virtual_time import run_virtual
 
-from sora_async import Fixed, Growing, Retry, TransportError, VideoTask
+from sora_async import Fixed, Growing, RateLimitError, Retry, TransportError, VideoTask
+from sora_async.line import LEVELS, PATIENCE_S
 from sora_async.pacing import Pacing
 from sora_async.querier import Querier
+from sora_async.rate import LEAST_USUAL, Rate
 from sora_async.session import Reply
-from sora_async.throttle import LEAST_USUAL, Rate, Throttle
+from sora_async.throttle import Throttle
 from sora_async.waiter import Waiter
 from sora_async.wire.request import Call
 
@@ -62,6 +64,7 @@ def peak_over_mean(calls: list[float]) -> float:
     return max(tenths.values()) / (len(calls) / (calls[-1] - calls[0] + 0.1) / 10)
 
 
+@pytest.mark.unmeasured
 def test_crowd_that_begins_at_once_is_no_herd() -> None:
     """Its first polls are spread, and so all that follow are."""
     relay = Relay(takes_s=120)
@@ -69,6 +72,7 @@ def test_crowd_that_begins_at_once_is_no_herd() -> None:
     assert peak_over_mean(relay.between(0, 60)) <= 1.6
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("pacing", [Fixed(10), Growing()], ids=["fixed", "growing"])
 def test_outage_of_ten_minutes_fails_no_task_and_makes_no_herd(pacing: Pacing) -> None:
     """A few calls try the host, and when it is back the crowd returns about as fast as it polled before."""
@@ -122,3 +126,46 @@ def test_rate_that_the_relay_limits_is_kept_after_an_outage() -> None:
     resuming.too_much(5.0, 5.0, None)
     resuming.nobody_waits()
     assert resuming.per_second(6.0) < LEAST_USUAL
+
+
+async def poll_all(lasts: list[float], *, is_urgency_told: bool, per_second: int) -> tuple[list[float], list[float]]:
+    """The lags of all tasks, and the longest time that each ran unseen, where the relay refuses what is too much.
+
+    One in twenty is never told to have ended.
+    """
+    throttle, loop, dice = Throttle(pause_s=1.0), asyncio.get_running_loop(), random.Random(5)
+    taken: Counter[int] = Counter()
+
+    async def follow(number: int, last_s: float) -> tuple[float, float]:
+        seen_at, unseen_s, expected_s = 0.0, 0.0, last_s * dice.gauss(1.0, 0.05)
+
+        def urgency() -> float:
+            if not is_urgency_told:
+                return 1.0
+            return 0.0 if number % 20 == 0 else 0.9 if loop.time() >= expected_s else 0.1
+
+        while seen_at < last_s:
+            await asyncio.sleep(5.0)
+            left_at = await throttle.turn("query", urgency)
+            taken[int(left_at)] += 1
+            if taken[int(left_at)] > per_second:
+                throttle.done("query", left_at, RateLimitError(429, "", "slow down"))
+                continue
+            throttle.done("query", left_at, None)
+            unseen_s = max(unseen_s, min(left_at, last_s) - seen_at)
+            seen_at = left_at
+        return seen_at - last_s, unseen_s
+
+    told = await asyncio.gather(*(follow(number, last_s) for number, last_s in enumerate(lasts)))
+    return [lag_s for lag_s, _ in told], [unseen_s for _, unseen_s in told]
+
+
+def test_scarce_turns_go_to_tasks_that_have_likely_ended_and_none_starves() -> None:
+    """A sixth of the polls that are due may leave: ends are seen in half the time, and every task in bounded time."""
+    dice, per_second = random.Random(3), 7
+    lasts = [dice.gauss(200, 40) for _ in range(210)]
+    first_come, _ = run_virtual(poll_all(lasts, is_urgency_told=False, per_second=per_second))
+    likely_first, unseen = run_virtual(poll_all(lasts, is_urgency_told=True, per_second=per_second))
+    assert sum(likely_first) <= 0.5 * sum(first_come)
+    round_s = len(lasts) / (0.7 * per_second)
+    assert max(unseen) <= 5.0 + PATIENCE_S * (1 + 1 / LEVELS) + round_s

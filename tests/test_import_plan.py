@@ -20,6 +20,8 @@ FLOORS = [
     "wire",
     "pacing",
     "retry",
+    "line",
+    "rate",
     "throttle",
     "apikey",
     "connector",

@@ -181,20 +181,19 @@ def test_priors_know_the_model_families(model: str, duration: int | None, least_
     assert least_s < Adaptive().remaining_s(request, 0.0) < most_s
 
 
-def test_urgency_puts_the_likely_end_first_and_starves_nobody() -> None:
-    """It is higher where an end is likelier, grows with time, and in the end beats any chance."""
+def test_urgency_puts_the_likely_end_first() -> None:
+    """It is the chance of an end since the task was last seen."""
     pacing, learnt = Adaptive(), Adaptive(learned=LEARNED)
     assert pacing.urgency(REQUEST, seen_s=140, age_s=160) > pacing.urgency(REQUEST, seen_s=20, age_s=40)
     assert learnt.urgency(REQUEST, seen_s=100, age_s=120, progress=0.9) > learnt.urgency(
         REQUEST, seen_s=100, age_s=120, progress=0.2
     )
     assert pacing.urgency(REQUEST, seen_s=50, age_s=50) == 0
-    assert pacing.urgency(REQUEST, seen_s=5000, age_s=5200) > pacing.urgency(REQUEST, seen_s=140, age_s=200)
 
 
 @given(st.floats(0, 2000), st.floats(0, 500), st.floats(0, 500), PROGRESS)
 def test_urgency_never_falls_while_a_task_waits(seen_s: float, first_s: float, more_s: float, progress) -> None:
-    """So whoever waits long enough is first."""
+    """An end that was likely becomes no less so."""
     pacing = Adaptive(learned=LEARNED)
     early = pacing.urgency(REQUEST, seen_s=seen_s, age_s=seen_s + first_s, progress=progress)
     late = pacing.urgency(REQUEST, seen_s=seen_s, age_s=seen_s + first_s + more_s, progress=progress)

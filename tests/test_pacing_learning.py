@@ -224,3 +224,17 @@ def test_what_is_known_better_here_stays() -> None:
     assert many.learned() == known
     few.learn(known)
     assert few.learned() == known
+
+
+def test_lag_that_is_not_the_pacings_own_teaches_no_haste() -> None:
+    """Where turns are scarce, or answers slow, polling more often would make it worse."""
+    held_up, punctual = Adaptive(), Adaptive()
+    for pacing, late_s in ((held_up, 40.0), (punctual, 0.0)):
+        for _ in range(30):
+            now = [100.0]
+            delays = pacing.delays_for(REQUEST, lambda now=now: now[0])  # type: ignore[misc]
+            next(delays)
+            now[0] += delays.send(seen()) + late_s
+            delays.send(seen(None, State.SUCCEEDED))
+    lag_of = [pacing.learned()["kinds"][0]["lag"][0] for pacing in (held_up, punctual)]
+    assert lag_of[0] < lag_of[1]

@@ -22,7 +22,7 @@ from sora_async import (
     TransportError,
     VideoRequest,
 )
-from sora_async.throttle import (
+from sora_async.rate import (
     CUT,
     FIRST_WINDOW,
     LEAST_CALLS_IN_A_PAUSE,
@@ -31,8 +31,8 @@ from sora_async.throttle import (
     RARE,
     RECOVERY_S,
     Rate,
-    Throttle,
 )
+from sora_async.throttle import Throttle
 
 DOWN = ServerError(503, "", "down")
 

@@ -49,7 +49,7 @@ class Script:
         self.takes_s = takes_s
         self.asked: list[float] = []
 
-    async def query(self, task_id: str) -> VideoTask:
+    async def query(self, task_id: str, urgency: object = None) -> VideoTask:
         self.asked.append(asyncio.get_running_loop().time())
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if self.takes_s:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_waiter import DONE, RUNNING, Script, at
+from test_waiter import BARE, DONE, RUNNING, Script, at
 from virtual_time import run_virtual
 
-from sora_async import Adaptive, Event, Fixed, InformedPacing, Polled, Retry, VideoRequest, VideoTask
+from sora_async import Adaptive, Event, Fixed, InformedPacing, Polled, Retry, VideoRequest, VideoTask, WaitTimeoutError
 from sora_async.events import OnEvent
+from sora_async.line import certain
 from sora_async.pacing import Delays
 from sora_async.waiter import MOST_EXPECTED, Waiter
 
@@ -171,3 +172,53 @@ def test_pacing_that_learns_nothing_has_nothing_to_keep() -> None:
     waiter = Waiter(Script(DONE), pacing=Fixed(1), retry=Retry(), tell=None)
     waiter.learn('{"version": 0}')
     assert waiter.learned() is None
+
+
+class Rating(Noting):
+    """Notes what it is asked about urgency."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rated: list[tuple[float, float, float | None]] = []
+
+    def urgency(
+        self, request: VideoRequest | None, *, seen_s: float, age_s: float, progress: float | None = None
+    ) -> float:
+        self.rated.append((seen_s, age_s, progress))
+        return 0.5
+
+
+class Asking(Script):
+    """Asks how urgent each query is, as a throttle does while it must wait."""
+
+    def __init__(self, *answers: VideoTask) -> None:
+        super().__init__(*answers)
+        self.told: list[float] = []
+
+    async def query(self, task_id: str, urgency: Callable[[], float] = certain) -> VideoTask:
+        self.told.append(urgency())
+        return await super().query(task_id)
+
+
+def test_polls_tell_how_urgent_they_are() -> None:
+    """By what the last answer showed, and when that was."""
+    pacing, script = Rating(), Asking(at(50), at(60), DONE)
+    run_virtual(expect_and_wait(waiter_with(pacing, script), age_s=100.0))
+    assert script.told == [0.5, 0.5, 0.5]
+    assert pacing.rated == [(100.0, 110.0, None), (110.0, 120.0, 0.5), (120.0, 130.0, 0.6)]
+
+
+def test_polls_of_which_nothing_is_known_are_urgent() -> None:
+    """The first look at a bare id, and one more after a success without its video."""
+    pacing, script = Rating(), Asking(BARE, BARE, DONE)
+    run_virtual(waiter_with(pacing, script).wait("t", None))
+    assert script.told == [1.0, 1.0, 1.0]
+    assert pacing.rated == []
+
+
+def test_poll_at_a_deadline_is_urgent() -> None:
+    """Somebody waits for just this one."""
+    script = Asking(RUNNING)
+    with pytest.raises(WaitTimeoutError):
+        run_virtual(waiter_with(Rating(), script).wait(RUNNING, 15.0))
+    assert script.told == [0.5, 1.0]

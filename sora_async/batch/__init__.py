@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sora_async.batch.gallery import write_gallery
     from sora_async.batch.manifest import Manifest, Problem
     from sora_async.batch.memory import Forgetful
+    from sora_async.batch.postgres import PostgresLedger
     from sora_async.batch.sqlite import SqliteLedger
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "Ledger",
     "Manifest",
     "Outcome",
+    "PostgresLedger",
     "Problem",
     "SqliteLedger",
     "Stage",
+    "generate_many_on",
     "write_gallery",
 ]
 
@@ -39,6 +42,7 @@ __all__ = [
 _MODULES = {
     "Forgetful": "memory",
     "Manifest": "manifest",
+    "PostgresLedger": "postgres",
     "Problem": "manifest",
     "SqliteLedger": "sqlite",
     "write_gallery": "gallery",

@@ -94,7 +94,9 @@ class Adaptive:
         watch = Watch(kind, age, heeds=kind.begun % _EVERY != 0)
         last = task
         while last is None or not last.state.is_final:
-            task = yield max(FLOOR_S, min(self._limit_s, watch.delay(age)))
+            delay_s = max(FLOOR_S, min(self._limit_s, watch.delay(age)))
+            watch.due_s = age + delay_s
+            task = yield delay_s
             age = max(age, _sound(age_s()))
             # After a poll that failed the same answer comes again: it shows nothing new.
             if task is not None and task is not last:
@@ -129,10 +131,7 @@ class Adaptive:
     def urgency(
         self, request: VideoRequest | None, *, seen_s: float, age_s: float, progress: float | None = None
     ) -> float:
-        """How much a poll of a task would matter now: of two that are due, the higher one goes first.
-
-        It is the chance that the task ended since it was last seen, and grows on with the time since then, by 1.0 for
-        each longest time between polls: so none starves.
+        """The chance, 0.0 to 1.0, that a task ended since it was last seen: of two that are due, the higher goes first.
 
         Args:
             request: what was asked for.
@@ -144,7 +143,7 @@ class Adaptive:
         if waited_s <= 0:
             return 0.0
         kind = self._kind(request)
-        return kind.ended(_outlook(kind, seen_s, progress), waited_s)[0] + waited_s / self._limit_s
+        return kind.ended(_outlook(kind, seen_s, progress), waited_s)[0]
 
     def learned(self) -> dict[str, Any]:
         """What was learnt so far, as a few kilobytes of JSON values for each kind of task."""

@@ -136,7 +136,7 @@ class Kind:
         self._guided += (belief - self._guided) / _LOOKS
 
     def learn(
-        self, looks: Iterable[tuple[float, float]], low_s: float, high_s: float, lag_s: float, trim: float
+        self, looks: Iterable[tuple[float, float]], low_s: float, high_s: float, lag_s: float | None, trim: float
     ) -> None:
         """Add a finished task.
 
@@ -144,7 +144,7 @@ class Kind:
             looks: age and progress of looks at it.
             low_s: the least age at its end.
             high_s: the most.
-            lag_s: how late that was seen, as far as is known.
+            lag_s: how late that was seen, as far as is known; None if that is not the pacing's doing.
             trim: the one that its last poll was placed with.
         """
         for age_s, progress in looks:
@@ -153,8 +153,9 @@ class Kind:
         self._durations.learn(low_s, high_s, self._masses)
         # Each lag is read as the one it would have been without the trim, so a crowd that ends at once, all placed with
         # an old trim, counts as often as it is and does not drive the trim on and on.
-        self._lag_count = min(_MEMORY, self._lag_count + 1)
-        self._lag += (max(1e-3, lag_s / (self._aim_s * trim**_LAG_POWER)) - self._lag) / self._lag_count
+        if lag_s is not None:
+            self._lag_count = min(_MEMORY, self._lag_count + 1)
+            self._lag += (max(1e-3, lag_s / (self._aim_s * trim**_LAG_POWER)) - self._lag) / self._lag_count
         self._fresh += 1
         if self._fresh > _STALE * self._durations.seen:
             self._fit()

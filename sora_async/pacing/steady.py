@@ -51,7 +51,7 @@ class InformedPacing(Pacing, Protocol):
     def urgency(
         self, request: VideoRequest | None, *, seen_s: float, age_s: float, progress: float | None = None
     ) -> float:
-        """Answer how much a poll would matter at an age, for a task last seen running at an earlier one."""
+        """Answer the chance, 0.0 to 1.0, that a task last seen running at one age has ended by another."""
         ...
 
     def learned(self) -> Mapping[str, Any]:

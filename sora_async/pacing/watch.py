@@ -19,6 +19,9 @@ _DOUBTS = (-10.0, 2.0)
 _COARSE_S = 1.0
 """Relays tell times in whole seconds."""
 _BORDER = 0.05
+_LATE_S = 1.0
+"""A poll that came so much later than it was due, for want of a turn or as the answer took its time, shows a lag that
+more polls would not shorten."""
 
 
 class Watch:
@@ -28,9 +31,12 @@ class Watch:
         kind: its kind.
         age_s: its age when it was first known.
         heeds: whether its progress is heeded.
+
+    Attributes:
+        due_s: the age at which the next poll is due.
     """
 
-    __slots__ = ("_doubt", "_heeds", "_kind", "_looks", "_outlook", "_trim")
+    __slots__ = ("_doubt", "_heeds", "_kind", "_looks", "_outlook", "_trim", "due_s")
 
     def __init__(self, kind: Kind, age_s: float, *, heeds: bool) -> None:
         self._kind = kind
@@ -39,6 +45,7 @@ class Watch:
         self._looks = array("f")
         self._doubt = 0.0
         self._trim = kind.trim
+        self.due_s = math.inf
 
     def delay(self, age_s: float) -> float:
         """The seconds from an age to the next poll."""
@@ -71,12 +78,15 @@ class Watch:
         """Teach its kind: it ended between the last look and this one, or when the relay says so credibly."""
         low_s, high_s = self._outlook.age_s, max(age_s, self._outlook.age_s + _INSTANT_S)
         told_s = _told_age(task, low_s, high_s)
+        lag_s: float | None
         if told_s is None:
             chance, lag_s = self._kind.ended(self._outlook, high_s - low_s)
             lag_s = min(high_s - low_s, lag_s / max(chance, _INSTANT_S**3))
         else:
             lag_s = high_s - told_s
             low_s, high_s = told_s - _COARSE_S / 2, told_s + _COARSE_S / 2
+        if age_s > self.due_s + _LATE_S:
+            lag_s = None
         looks = zip(self._looks[::2], self._looks[1::2], strict=True)
         self._kind.learn(looks, low_s, high_s, lag_s=lag_s, trim=self._trim)
 

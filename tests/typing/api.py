@@ -40,7 +40,17 @@ from sora_async import (
     WaitTimeoutError,
     __version__,
 )
-from sora_async.batch import Change, Entry, Ledger, Manifest, Problem, SqliteLedger, Stage, write_gallery
+from sora_async.batch import (
+    Change,
+    Entry,
+    Ledger,
+    Manifest,
+    PostgresLedger,
+    Problem,
+    SqliteLedger,
+    Stage,
+    write_gallery,
+)
 from sora_async.sandbox import Faults, Sandbox, Scenario, Takes
 
 
@@ -179,6 +189,26 @@ async def many(client: Client) -> None:
             assert_type(problem.line, int | None)
         async for outcome in client.generate_many(manifest.items()):
             assert_type(outcome.request, VideoRequest)
+
+
+async def ask_vault() -> str:
+    return "postgresql://user:secret@host/database"
+
+
+async def shared(client: Client) -> None:
+    ledgers: list[Ledger] = [
+        PostgresLedger("postgresql://user@host/database?sslmode=verify-full", name="cats"),
+        PostgresLedger("LEDGER_DSN", lease_s=10, patience_s=30),
+        PostgresLedger(ask_vault),
+        PostgresLedger(lambda: "postgresql://host/database"),
+    ]
+    async for _ in client.generate_many(["a cat"], ledger=ledgers[0]):
+        break
+    ledger = PostgresLedger("LEDGER_DSN")
+    await ledger.migrate()
+    assert_type(await ledger.entry("cat"), Entry | None)
+    assert_type(await ledger.account(), str)
+    assert_type((await ledger.events("cat"))[0].stage, Stage)
 
 
 async def against_the_sandbox() -> None:
