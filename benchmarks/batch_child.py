@@ -23,9 +23,11 @@ from typing import Any, NoReturn
 
 import attrs
 
+import sora_async.batch.runner  # noqa: F401 likewise
 from sora_async import BatchStoppedError, Client, Fixed, Retry, Timeouts, VideoRequest, VideoTask
 from sora_async.batch import BatchPolicy, Change, Entry, SqliteLedger, sqlite_file
 from sora_async.batch.sqlite_book import Book
+from sora_async.download import Destination
 
 LEDGER = "batch.ledger"
 VIDEOS = "videos"
@@ -120,17 +122,10 @@ class _Client(Client):
         self._death.at("after create")
         return task
 
-    async def download(
-        self,
-        task: VideoTask | str,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        on_progress: Callable[[int, int | None], None] | None = None,
-    ) -> Path:
+    async def _fetch(self, task: VideoTask | str, target: Path | Destination) -> None:
         self._death.at("before download")
-        found = await super().download(task, path, on_progress=on_progress)
+        await super()._fetch(task, target)
         self._death.at("after download")
-        return found
 
 
 def _book_of(death: _Death) -> type[Book]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sora_async.batch.policy import BatchPolicy
     from sora_async.batch.runner import Runner
     from sora_async.batch.sources import Requests
+    from sora_async.download import Destination
 
 logger = logging.getLogger("sora_async")
 
@@ -251,6 +252,10 @@ class Client:
         target = _target(path, task if isinstance(task, str) else task.id)
         return await self._delivery.fetch(task, target, timeout_s=DEFAULT_TIMEOUT_S, on_progress=on_progress)
 
+    async def _fetch(self, task: VideoTask | str, target: Path | Destination) -> None:
+        self._check_task(task)
+        await self._delivery.fetch(task, target, timeout_s=DEFAULT_TIMEOUT_S, on_progress=None)
+
     def generate_many(
         self,
         requests: Requests,
@@ -276,7 +281,8 @@ class Client:
                 read only as fast as slots are free.
             concurrency: tasks in flight, from the create to the file, from 1.
             ledger: keeps the account: the path of a SqliteLedger, or another Ledger; None keeps none.
-            directory: where the files go, made if missing; None fetches none.
+            directory: where the files go: a folder, made if missing, or the URL of a store that fsspec knows, such as
+                s3://bucket/folder; None fetches none.
             policy: more limits, such as `BatchPolicy(max_tasks=100)`; its concurrency is the one given here.
 
         Raises:
@@ -298,12 +304,12 @@ class Client:
                 learn=self._waiter.learn,
                 learned=self._waiter.learned,
                 watch=self.watch,
-                download=self.download,
+                download=self._fetch,
                 may_have_sent=self.may_have_sent,
             ),
             ledger=Forgetful() if ledger is None else ledger,
             account=f"{self._key.fingerprint}@{self._base}",
-            directory=None if directory is None else Path(directory),
+            directory=directory,
             policy=attrs.evolve(policy or BatchPolicy(), concurrency=concurrency),
             folder=ledger.path.absolute().parent if isinstance(ledger, SqliteLedger) else None,
         )

@@ -1,12 +1,12 @@
-"""The file of a task: from its id to disk, with a fresh link whenever the old one is refused."""
+"""The file of a task: from its id to its place, with a fresh link whenever the old one is refused."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sora_async.download import Downloader, DownloadPolicy
+from sora_async.download import Destination, Downloader, DownloadPolicy
 from sora_async.errors import DownloadError
 from sora_async.events import Downloaded, OnEvent, Retrying
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sora_async.models import VideoTask
     from sora_async.retry import Retry
     from sora_async.waiter import Waiter
+
+_Target = TypeVar("_Target", bound=Path | Destination)
 
 # A link is refused shortly after success at some CDNs, and after some hours to days at all of them.
 LINK_STATUSES = frozenset({401, 403, 404, 410})
@@ -37,8 +39,8 @@ class Delivery:
         self._downloader = Downloader(local=local, policy=DownloadPolicy(delays_s=retry.schedule()))
 
     async def fetch(
-        self, task: VideoTask | str, target: Path, *, timeout_s: float | None, on_progress: OnProgress | None
-    ) -> Path:
+        self, task: VideoTask | str, target: _Target, *, timeout_s: float | None, on_progress: OnProgress | None
+    ) -> _Target:
         """Wait for a task and fetch its file; the errors are those of `Client.download`."""
         found = await self._waiter.wait(task, timeout_s)
         for delay_s in self._retry.schedule():
@@ -56,7 +58,7 @@ class Delivery:
         """Close the connections."""
         await self._downloader.close()
 
-    async def _fetch_once(self, task: VideoTask, target: Path, on_progress: OnProgress | None) -> Path:
+    async def _fetch_once(self, task: VideoTask, target: _Target, on_progress: OnProgress | None) -> _Target:
         tell = self._tell
 
         def progressed(received: int, total: int | None) -> None:

@@ -84,7 +84,7 @@ async def test_disk_work_ends_before_a_cancel_is_passed_on():
         ended.append(True)
         raise OSError("nobody hears this")
 
-    task = asyncio.create_task(Disk(Path("cat.mp4")).run(work))
+    task = asyncio.create_task(Disk(str).run(work))
     await started.wait()
     for _ in range(3):
         task.cancel()

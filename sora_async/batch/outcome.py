@@ -28,7 +28,9 @@ class Outcome:
     task: VideoTask | None = None
     """The task as last seen; None if none was accepted, or if the ledger knew the end and nothing was asked."""
     path: Path | None = None
-    """The whole file; None without a directory, or with an error."""
+    """The whole file; None without a directory, with one that is a URL, or with an error."""
+    url: str | None = None
+    """The whole file in a store; None without a directory that is a URL, or with an error."""
     error: Exception | None = None
     """Why there is no video; None if all is well. A SoraError, but for an input that is unusable (ValueError)."""
 
@@ -42,6 +44,8 @@ class Outcome:
             return video_html(None, f"{self.key}: {type(self.error).__name__}: {self.error}")
         if self.path is not None:
             return video_html(_to_source(self.path), f"{self.key}: {self.path}")
+        if self.url is not None:
+            return video_html(None, f"{self.key}: {self.url}")
         if self.task is not None:
             return self.task._repr_html_()
         return video_html(None, f"{self.key}: done")

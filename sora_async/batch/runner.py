@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from sora_async.batch.ledger import Ledger
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.sources import Requests, read_items
+from sora_async.batch.storage import make_storage
 from sora_async.batch.worker import Verbs, Worker
 from sora_async.errors import LedgerError
 
@@ -33,7 +35,7 @@ class Runner:
         verbs: the client's.
         ledger: opened and closed here.
         account: whose ledger it must be.
-        directory: where the files go; None fetches none.
+        directory: where the files go, a folder or a URL; None fetches none.
         policy: the limits.
         folder: local pictures are noted relative to it; None notes them as given.
     """
@@ -44,7 +46,7 @@ class Runner:
         *,
         ledger: Ledger,
         account: str,
-        directory: Path | None,
+        directory: str | os.PathLike[str] | None,
         policy: BatchPolicy,
         folder: Path | None = None,
     ) -> None:
@@ -53,7 +55,8 @@ class Runner:
         self._ledger = ledger
         self._account = account
         self._budget = Budget(policy.max_tasks)
-        self._worker = Worker(verbs, ledger=ledger, budget=self._budget, directory=directory, policy=policy)
+        self._storage = None if directory is None else make_storage(directory, threads=policy.downloads)
+        self._worker = Worker(verbs, ledger=ledger, budget=self._budget, storage=self._storage, policy=policy)
         self._slots = asyncio.Semaphore(policy.concurrency)
         # A consumer that is slow holds up the workers, and these the reading of inputs.
         self._shelf = asyncio.Semaphore(policy.concurrency)
@@ -69,10 +72,13 @@ class Runner:
         Raises:
             BatchStoppedError: the buying was stopped; after the last outcome.
             LedgerError: the ledger cannot be opened, or, after the last outcome, could not be written any more.
-            ValueError: an input is unusable; as all that reading the inputs raises, after the last outcome.
+            ValueError: the storage cannot be used; or an input is unusable, which is raised after the last outcome, as
+                is all that reading the inputs raises.
         """
         try:
             await self._ledger.open(self._account)
+            if self._storage is not None:
+                await self._storage.open()
             if (learned := await self._ledger.recall(DURATIONS)) is not None:
                 self._verbs.learn(learned)
             feeding = asyncio.create_task(self._feed(requests))
@@ -88,6 +94,8 @@ class Runner:
                 await self._wind_down(feeding)
                 await self._remember()
         finally:
+            if self._storage is not None:
+                self._storage.close()
             await self._ledger.close()
             self._ended.set()
         if (failure := self._failure or self._budget.stopped_by) is not None:

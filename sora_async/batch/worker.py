@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from sora_async.batch.item import BatchItem
 from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Ledger, Stage
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
+from sora_async.batch.storage import Place, Storage
+from sora_async.download import Destination
 from sora_async.errors import LedgerError, SoraError, SubmissionUncertainError, TaskFailedError
 from sora_async.models import State, VideoRequest, VideoTask
 from sora_async.naming import file_name
@@ -40,7 +41,7 @@ class Verbs:
     """Tells of a task that was created earlier what was asked for, and how many seconds ago it was accepted."""
     watch: Callable[[VideoTask | str, float | None], AsyncGenerator[VideoTask, None]]
     """Yields a task until it is final, with the errors of `Client.watch`."""
-    download: Callable[[VideoTask | str, Path], Awaitable[Path]]
+    download: Callable[[VideoTask | str, Path | Destination], Awaitable[object]]
     """Fetches the file of a finished task, with the errors of `Client.download`."""
     learn: Callable[[str], None]
     """Takes in what `learned` told in an earlier run."""
@@ -57,17 +58,17 @@ class Worker:
         verbs: the client's.
         ledger: an open ledger.
         budget: what may be bought.
-        directory: where the files go; None fetches none.
+        storage: where the files go; None fetches none.
         policy: the limits.
     """
 
     def __init__(
-        self, verbs: Verbs, *, ledger: Ledger, budget: Budget, directory: Path | None, policy: BatchPolicy
+        self, verbs: Verbs, *, ledger: Ledger, budget: Budget, storage: Storage | None, policy: BatchPolicy
     ) -> None:
         self._verbs = verbs
         self._ledger = ledger
         self._budget = budget
-        self._directory = directory
+        self._storage = storage
         self._policy = policy
         self._creates = asyncio.Semaphore(policy.creates)
         self._downloads = asyncio.Semaphore(policy.downloads)
@@ -99,39 +100,32 @@ class Worker:
             entry = await self._ledger.enter(key, body, intend=False)
             if entry is None:
                 return None
-            target = self._target(key, item)
+            storage, name = self._storage, item.output or file_name(key, label=request.prompt)
             if entry.stage is Stage.UNCERTAIN and self._may_resend():
                 entry = await self._plan_again(entry)
             if entry.stage is Stage.PLANNED:
-                _check_free(target)
+                if storage is not None:
+                    await storage.check_free(name)
                 task = await self._buy(entry, request)
                 if task is None or self.is_stopping:
                     return None
             elif entry.stage is Stage.DONE:
-                found = self._file_of(entry)
-                if self._directory is None or _is_whole(found, entry):
-                    return Outcome(key=key, request=request, path=found)
+                found = await self._find(entry)
+                if found is not None:
+                    return Outcome(key=key, request=request, **found)
                 await self._note(key, Stage.READY, reason="its file is gone")
             else:
                 _check_goes_on(entry, request)
             if entry.stage is Stage.SUBMITTED and entry.task_id and entry.submitted_at:
                 self._verbs.expect(entry.task_id, request, time.time() - entry.submitted_at)
             is_new = entry.stage is not Stage.DONE and entry.stage is not Stage.READY
-            task = await self._watch(key, task or entry.task_id or "", is_new=is_new, is_last=target is None)
-            path = None if target is None else await self._fetch(key, task, target)
-            return Outcome(key=key, request=request, task=task, path=path)
+            task = await self._watch(key, task or entry.task_id or "", is_new=is_new, is_last=storage is None)
+            place: Place = {} if storage is None else await self._fetch(key, task, storage, name)
+            return Outcome(key=key, request=request, task=task, **place)
         except (SoraError, ValueError, OSError) as error:
             self._budget.notice(error)
             seen = error.task if isinstance(error, TaskFailedError) else task
             return Outcome(key=key, request=request, task=seen, error=error)
-
-    def _target(self, key: str, item: BatchItem) -> Path | None:
-        if self._directory is None:
-            return None
-        return self._directory / (item.output or file_name(key, label=item.request.prompt))
-
-    def _file_of(self, entry: Entry) -> Path | None:
-        return None if self._directory is None or entry.path is None else self._directory / entry.path
 
     def _may_resend(self) -> bool:
         if not self._resends_left:
@@ -240,32 +234,20 @@ class Worker:
             await self._note(key, Stage.DONE if is_last else Stage.READY, facts=facts)
         return last
 
-    async def _fetch(self, key: str, task: VideoTask, target: Path) -> Path:
+    async def _find(self, entry: Entry) -> Place | None:
+        """Where the file of a done entry is; None if it is not there any more as it was noted."""
+        if self._storage is None:
+            return {}
+        if entry.path is None or not await self._storage.has(entry.path, entry.size):
+            return None
+        return self._storage.locate(entry.path)
+
+    async def _fetch(self, key: str, task: VideoTask, storage: Storage, name: str) -> Place:
         """Bring the file home, and note it."""
         async with self._downloads:
-            path = await self._verbs.download(task, target)
-            size, sha256 = await asyncio.to_thread(_measure, path)
-        shown = path.relative_to(self._directory) if self._directory is not None else path
-        await self._note(key, Stage.DONE, path=shown.as_posix(), size=size, sha256=sha256)
-        return path
-
-
-def _check_free(target: Path | None) -> None:
-    if target is None:
-        return
-    if target.exists():
-        # Perhaps the ledger was lost or forgotten, and this is what it would have told to be bought already.
-        raise ValueError(
-            f"{target} exists, and the ledger does not know it: nothing was bought; move it away or name another output"
-        )
-    place = next(parent for parent in target.absolute().parents if parent.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise ValueError(f"{place} is no folder that can be written: nothing was bought; name another output")
-
-
-def _is_whole(path: Path | None, entry: Entry) -> bool:
-    """Whether the file of a done entry is still there as it was noted."""
-    return path is not None and path.is_file() and path.stat().st_size == entry.size
+            size, sha256 = await storage.receive(name, partial(self._verbs.download, task))
+        await self._note(key, Stage.DONE, path=name, size=size, sha256=sha256)
+        return storage.locate(name)
 
 
 def _check_goes_on(entry: Entry, request: VideoRequest) -> None:
@@ -280,9 +262,3 @@ def _check_goes_on(entry: Entry, request: VideoRequest) -> None:
         raise SoraError(f"{entry.key!r} was given up in the ledger: {entry.reason}")
     if entry.stage is Stage.INTENDED:
         raise LedgerError(f"{entry.key!r} is being sent by another run on this ledger")
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), digest

@@ -6,16 +6,20 @@ import asyncio
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
+from sora_async.download.destination import Destination
 from sora_async.download.guard import open_connector
 from sora_async.download.links import parse_link, show_link
-from sora_async.download.part import Disk, Part
+from sora_async.download.part import Part
 from sora_async.download.policy import DownloadPolicy
 from sora_async.download.transfer import OnProgress, Transfer
 from sora_async.download.trouble import DripError, TroubleError
 from sora_async.errors import DownloadError
+
+_Target = TypeVar("_Target", bound=Path | Destination)
 
 OnRetry = Callable[[str, float], None]
 """Is told what went wrong and the seconds until the next try."""
@@ -38,8 +42,8 @@ class Downloader:
         self._closed = False
 
     async def fetch(
-        self, url: str, target: Path, *, on_progress: OnProgress | None = None, on_retry: OnRetry | None = None
-    ) -> Path:
+        self, url: str, target: _Target, *, on_progress: OnProgress | None = None, on_retry: OnRetry | None = None
+    ) -> _Target:
         """Fetch a file; whatever happens, under its final name it is whole or not there.
 
         What an earlier, broken download of the same target left is resumed if the server still has that version.
@@ -47,7 +51,7 @@ class Downloader:
 
         Args:
             url: the signed link; sent as it is.
-            target: the file to make or to replace; its folder is made if missing.
+            target: the file to make or to replace, its folder being made if missing; or another Destination.
             on_progress: called after each write.
             on_retry: called before each repeat.
 
@@ -62,13 +66,15 @@ class Downloader:
             RuntimeError: the downloader is closed, or was closed meanwhile.
         """
         try:
-            transfer = self._prepare(url, Path(target), on_progress)
-            return await self._bring(transfer, on_retry)
+            part = Part(target) if isinstance(target, Path) else target
+            await self._bring(self._prepare(url, part, on_progress), on_retry)
         except BaseException as error:
             # The link is to be seen neither in the errors behind this one nor in the variables of its frames.
             error.__context__ = None
             traceback.clear_frames(error.__traceback__)
             raise
+        else:
+            return target
         finally:
             del url
 
@@ -81,18 +87,17 @@ class Downloader:
         if self._session is not None:
             await self._session.close()
 
-    def _prepare(self, url: str, target: Path, on_progress: OnProgress | None) -> Transfer:
+    def _prepare(self, url: str, part: Destination, on_progress: OnProgress | None) -> Transfer:
         return Transfer(
             session=self._open_session(),
             link=parse_link(url, local=self._local),
-            part=Part(target),
-            disk=Disk(target),
+            part=part,
             policy=self._policy,
             local=self._local,
             on_progress=on_progress,
         )
 
-    async def _bring(self, transfer: Transfer, on_retry: OnRetry | None) -> Path:
+    async def _bring(self, transfer: Transfer, on_retry: OnRetry | None) -> None:
         part, disk = transfer.part, transfer.disk
         scope = asyncio.timeout(None)
         self._under_way.add(scope)
@@ -101,14 +106,14 @@ class Downloader:
                 await disk.run(part.open)
                 await self._persist(transfer, on_retry)
                 await disk.run(part.commit)
-                return part.target
+                return
         except TimeoutError:
             if not scope.expired():
                 raise
         finally:
             self._under_way.discard(scope)
             await disk.run(part.close)
-        raise RuntimeError(f"closed while {part.target} was fetched; what came is kept: download it again")
+        raise RuntimeError("closed while a file was fetched; what came is kept: download it again")
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -58,14 +59,12 @@ class Part:
 
     Attributes:
         target: as given.
-        size: bytes on disk so far.
-        etag: the strong ETag of the version that those bytes belong to, None if they cannot be resumed.
-        total: bytes of the whole file, None if not known.
-        digest: what the whole file must hash to, None if not known.
+        disk, size, etag, total, digest: as for Destination.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
+        self.disk = Disk(self._explain)
         self.size = 0
         self.etag: str | None = None
         self.total: int | None = None
@@ -167,27 +166,36 @@ class Part:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _explain(self, error: OSError) -> str:
+        advice = "free some space" if error.errno in _FULL else "check the folder and its permissions"
+        return (
+            f"cannot write {self.target}: {error.strerror or error}; {advice} and download again: it goes on from what "
+            "is there"
+        )
+
 
 class Disk:
     """Runs the work on one file in threads, a piece at a time, and never leaves one behind.
 
     Args:
-        path: the file that an error is to name.
+        explain: says what it means that the system refuses, and what to do.
+        threads: where it runs; None for those that the event loop has.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, explain: Callable[[OSError], str], threads: Executor | None = None) -> None:
+        self._explain = explain
+        self._threads = threads
         self._work: asyncio.Future[Any] | None = None
 
     def start(self, function: Callable[[*_Arguments], object], *args: *_Arguments) -> None:
         """Begin a piece of work; the one before must have been settled."""
-        self._work = asyncio.get_running_loop().run_in_executor(None, function, *args)
+        self._work = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     async def settle(self) -> Any:
         """Wait for the piece that was started, if any, also when cancelled, and answer what it gave.
 
         Raises:
-            DownloadError: the disk refuses; what was written before stays.
+            DownloadError: the system refuses; what was written before stays.
         """
         work, cancelled = self._work, None
         if work is None:
@@ -202,11 +210,7 @@ class Disk:
         if cancelled is not None:
             raise cancelled
         if isinstance(failure, OSError):
-            advice = "free some space" if failure.errno in _FULL else "check the folder and its permissions"
-            refusal = DownloadError(
-                f"cannot write {self._path}: {failure.strerror or failure}; {advice} and download again: it goes on "
-                "from what is there"
-            )
+            refusal = DownloadError(self._explain(failure))
             refusal.errno = failure.errno
             raise refusal from None
         return work.result()

@@ -1,4 +1,4 @@
-"""One try of a download: an answer is asked for, judged, and written behind what is on disk already."""
+"""One try of a download: an answer is asked for, judged, and written behind what is there already."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
+from sora_async.download.destination import Destination
 from sora_async.download.digests import read_digest
 from sora_async.download.links import parse_link, show_link
 from sora_async.download.pace import Pace, keep_pace
-from sora_async.download.part import Disk, Part
 from sora_async.download.policy import DownloadPolicy
 from sora_async.download.ranges import ask_range, read_content_range, read_etag, read_retry_after
 from sora_async.download.trouble import SpoiltError, TroubleError, translate
@@ -21,8 +21,10 @@ from sora_async.errors import DownloadError
 if TYPE_CHECKING:
     from yarl import URL
 
+    from sora_async.download.part import Disk
+
 OnProgress = Callable[[int, int | None], None]
-"""Is told the bytes on disk and those of the whole file (None if not known)."""
+"""Is told the bytes that are here and those of the whole file (None if not known)."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
@@ -38,10 +40,8 @@ class Transfer:
     """Without credentials, cookies and decompression."""
     link: URL
     """A checked link."""
-    part: Part
-    """An open part file."""
-    disk: Disk
-    """Where the work on the part runs."""
+    part: Destination
+    """Open."""
     policy: DownloadPolicy
     """The limits."""
     local: bool
@@ -72,6 +72,11 @@ class Transfer:
         fault = await self.disk.run(self.part.check)
         if fault is not None:
             raise SpoiltError(f"what came is not a whole video: {fault}")
+
+    @property
+    def disk(self) -> Disk:
+        """Where the work on the part runs."""
+        return self.part.disk
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -115,7 +120,7 @@ class Transfer:
         return part.size if status == 206 else 0, total
 
     def _continues(self, start: int | None, total: int | None, etag: str | None) -> bool:
-        """Whether a 206 holds the very bytes that follow those on disk."""
+        """Whether a 206 holds the very bytes that follow those that are here."""
         part = self.part
         asked = bool(ask_range(part.size, part.etag))
         return asked and start == part.size and part.total in {None, total} and etag in {None, part.etag}

@@ -31,6 +31,14 @@ async def test_gallery_is_one_file_with_the_name_that_browsers_open(tmp_path: Pa
     assert '<h1 dir="auto">folder</h1>' in page.read_text()
 
 
+async def test_gallery_of_a_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be written into a folder here that has the name of the URL."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="into a folder, not into a store"):
+        await write_gallery(ListedLedger([]), "s3://bucket/boats")
+    assert names_in(tmp_path) == []
+
+
 async def test_gallery_replaces_its_own_page(tmp_path: Path) -> None:
     """Each run of a batch brings the page up to date."""
     await write_gallery(ListedLedger([make_entry()]), tmp_path, title="Before")

@@ -51,7 +51,10 @@ async def write_gallery(
         LedgerError: the ledger cannot be read.
         ModuleNotFoundError: the extra `gallery` is not installed.
         OSError: the folder cannot be written.
+        ValueError: the directory is a URL.
     """
+    if "://" in os.fspath(directory):
+        raise ValueError("the page of a batch is written into a folder, not into a store")
     root = Path(os.path.abspath(directory))  # noqa: ASYNC240, PTH100 no disk is asked, and links stay links
     index = root / FILE_NAME
     await _finish(_check_ours, index)
