@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Stage, check_move
-from sora_async.batch.sqlite_book import _other_request
+from sora_async.batch.sqlite_book import other_request
 from sora_async.batch.sqlite_row import Request, Row
 from sora_async.errors import LedgerError
 
@@ -71,7 +71,7 @@ class Book:
             if not intend:
                 self._note(row)
         elif row.request != request.text:
-            raise _other_request(row, request)
+            raise other_request(row, request)
         elif not self._claim(row):
             return None
         if intend and row.stage == Stage.INTENDED.value:

@@ -82,7 +82,7 @@ class Book:
             if not intend:
                 self._note(row, now)
         elif row.request != request.text:
-            raise _other_request(row, request)
+            raise other_request(row, request)
         if intend and row.stage == Stage.INTENDED.value:
             return None
         if intend and row.stage == Stage.PLANNED.value:
@@ -158,7 +158,8 @@ class Book:
         ]
 
 
-def _other_request(row: Row, request: Request) -> LedgerError:
+def other_request(row: Row, request: Request) -> LedgerError:
+    """Make the error of a key that stands for another request; it names what differs."""
     there, here = json.loads(row.request), request.body
     fields = ", ".join(sorted(name for name in {*there, *here} if there.get(name, ...) != here.get(name, ...)))
     return LedgerError(
