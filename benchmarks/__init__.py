@@ -1,1 +1,1 @@
-"""Measurements, each in one run side by side with what it is compared to: `python -m benchmarks.NAME`."""
+"""Measurements, each in one run side by side with what it is compared to: `python -m benchmarks`, or `.NAME` of it."""

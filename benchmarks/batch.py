@@ -1,237 +1,156 @@
-"""Whole batches against a relay in another process that limits the calls and lets 5 % of them go wrong in every way.
+"""Batches end to end: tasks a second, and what a batch adds to the time that its tasks take anyway.
 
-First many tasks in one run, held against the relay's own count, and the same without a ledger and without files; then
-a batch that is killed six times with SIGKILL; then what the batch and its ledger cost where nothing else is in the way;
-then the memory of a batch without an end. The faults are all that the sandbox has but two: those that say the account
-is empty, at which a batch stops. Run: `python -m benchmarks.batch [--quick] [--tasks N]`.
+A unit is one task, from its prompt to its file: a create, the polls, a download of 100 KB, and the ledger's account of
+all of it. First tasks of 3, 4 and 5 s, polled each second: the ideal time is what the same tasks take if nothing but
+their waiting takes any, each begun as soon as a slot is free. Then tasks that are finished when they are created, so
+that nothing hides what the parts of a batch cost; they take turns. The relay is another process on another core. How
+batches bear faults and kills is told by `batch_faults` and `kills`. Run: `python -m benchmarks.batch [--quick]
+[--json FILE]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import random
+import heapq
+import itertools
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from benchmarks.batch_child import LEDGER, VIDEOS, Order
-from benchmarks.batch_relay import Books, Plan, RelayProcess, relay_process
-from benchmarks.batch_trial import CLIP, Ending, Zygote
-from benchmarks.endless import read_memory
-from benchmarks.machine import describe
-from sora_async import Client, Fixed, Outcome, Timeouts
-from sora_async.batch import BatchPolicy, Entry, SqliteLedger, Stage
+from benchmarks.canned_relay import canned_relay
+from benchmarks.machine import on_core
+from benchmarks.report import Result, Row, run_alone
+from sora_async import Client, Fixed
+from sora_async.batch import BatchPolicy
 
-CALLS_PER_S = 50.0
-CONCURRENCY = 300
-ANSWER_S = 10.0
-"""What stalls is given up after so many seconds, in place of minutes."""
-KILLS = 6
+POLL_S = 1.0
+TAKES_S = (3.0, 4.0, 5.0)
+EARLY_S = 0.1
+"""So much before a poll a task ends, so that the poll sees it."""
+SLOTS = 300
 
 
-@attrs.define
+@attrs.frozen(kw_only=True)
 class Run:
-    """What one run of a batch gave and took."""
+    """What one run of a batch took."""
 
-    ends: dict[str, Outcome] = attrs.field(factory=dict)
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-
-
-async def run_batch(client: Client, tasks: int, **options: Any) -> Run:
-    """Run `boat 0`, `boat 1`, ... and take the time."""
-    run = Run()
-    wall, cpu = time.perf_counter(), time.process_time()
-    async for outcome in client.generate_many((f"boat {number}" for number in range(tasks)), **options):
-        run.ends[outcome.request.prompt] = outcome
-    run.wall_s, run.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
-    return run
+    wall_s: float
+    cpu_s: float
 
 
-def examine_files(folder: Path) -> str:
-    """Tell how many files there are, and how many are not what the relay has, byte by byte."""
-    files = [path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")]
-    garbled = [content for content in files if content != CLIP and len(content) == len(CLIP)]
-    broken = [content for content in files if len(content) != len(CLIP)]
-    note = f", {len(garbled)} of them with bytes that the relay garbled behind a cut" if garbled else ""
-    return f"{len(files)} files, {len(files) - len(broken)} whole{note}, {len(broken)} broken"
+Way = Callable[[Client, Path, int], Awaitable[None]]
 
 
-async def examine_account(folder: Path, books: Books, tasks: int) -> str:
-    """Hold the ledger against what the relay counted; it is an AssertionError if they do not agree."""
-    entries: dict[str, Entry] = {}
-    async for entry in SqliteLedger(folder / LEDGER).entries():
-        entries[str(entry.request["prompt"])] = entry
-    assert len(entries) == tasks
-    times = Counter(prompt for prompt, _ in books.creates)
-    for prompt, task_id in books.creates:
-        entry = entries[prompt]
-        assert entry.task_id == task_id or entry.stage is Stage.UNCERTAIN, f"{task_id} is lost: {entry}"
-    stages = Counter(entry.stage.value for entry in entries.values())
-    return (
-        f"accepted by the relay: {len(books.creates)} creates for {len(times)} prompts, at most "
-        f"{max(times.values())} for one; each of them is in the ledger, by its id or as uncertain\n"
-        f"  in the ledger: {', '.join(f'{count} {name}' for name, count in sorted(stages.items()))}"
-    )
+def ideal_s(takes_s: Iterable[float], slots: int) -> float:
+    """The time for tasks of known lengths, each begun when a slot is free, in their order."""
+    free = [0.0] * slots
+    for taken_s in takes_s:
+        heapq.heapreplace(free, free[0] + taken_s)
+    return max(free)
 
 
-def _tell_calls(books: Books, tasks: int) -> str:
-    calls = books.calls
-    return (
-        f"calls: {calls['create']} creates, {calls['query']} queries, {calls.get('download', 0)} downloads; "
-        f"{(calls['create'] + calls['query']) / tasks:.2f} creates and queries a task"
-    )
-
-
-async def measure_many(relay: RelayProcess, tasks: int, folder: Path) -> Run:
-    """One run of many tasks, and all that is to be told of it."""
-    before = read_memory("VmRSS")
-    async with Client("any", relay.url, timeouts=Timeouts(create=ANSWER_S, query=ANSWER_S)) as client:
-        run = await run_batch(client, tasks, concurrency=CONCURRENCY, ledger=folder / LEDGER, directory=folder / VIDEOS)
-    most = read_memory("VmHWM")
-    books = relay.look()
-    ends = Counter(type(outcome.error).__name__ if outcome.error else "file" for outcome in run.ends.values())
-    print(f"  {len(run.ends)} of {tasks} prompts have an outcome: {', '.join(f'{n} {end}' for end, n in ends.items())}")
-    print(f"  {await examine_account(folder, books, tasks)}")
-    print(f"  {examine_files(folder / VIDEOS)}")
-    print(f"  {_tell_calls(books, tasks)}")
-    sent = books.calls["create"] + books.calls["query"]
-    print(
-        f"  {run.wall_s:.1f} s; one create and one query each, at {CALLS_PER_S:.0f} calls/s, take "
-        f"{2 * tasks / CALLS_PER_S:.1f} s, and the calls that were made {sent / CALLS_PER_S:.1f} s"
-    )
-    print(f"  memory of this process: {before:.1f} MiB before, at most {most:.1f} MiB", flush=True)
-    return run
-
-
-async def measure_bare(relay: RelayProcess, tasks: int) -> Run:
-    """The same tasks without a ledger and without files."""
-    async with Client("any", relay.url, timeouts=Timeouts(create=ANSWER_S, query=ANSWER_S)) as client:
-        return await run_batch(client, tasks, concurrency=CONCURRENCY)
-
-
-async def measure_kills(relay: RelayProcess, tasks: int, seed: int) -> None:
-    """A batch that is killed six times, and run once more."""
-    chance = random.Random(seed)
-    with tempfile.TemporaryDirectory() as name, Zygote() as zygote:
-        order = Order(
-            url=relay.url,
-            folder=name,
-            prompts=tasks,
-            concurrency=100,
-            first_s=1.0,
-            poll_s=1.0,
-            answer_s=ANSWER_S,
-        )
-        ending = Ending()
-        for left in range(KILLS, -1, -1):
-            kill_after_s = chance.uniform(0.2, 1.0) * tasks / 120 if left else None
-            ending = await asyncio.to_thread(zygote.run, attrs.evolve(order, kill_after_s=kill_after_s))
-            bought = len(relay.look().creates)
-            print(f"  {'killed' if ending.status else 'ended'}; the relay has accepted {bought} creates", flush=True)
-        books = relay.look()
-        ends = Counter(error or "file" for error in ending.outcomes.values())
-        print(
-            f"  {len(ending.outcomes)} of {tasks} prompts have an outcome in the last run: "
-            f"{', '.join(f'{count} {end}' for end, count in ends.items())}"
-        )
-        print(f"  {await examine_account(Path(name), books, tasks)}")
-        print(f"  {examine_files(Path(name, VIDEOS))}")
-        print(f"  {_tell_calls(books, tasks)}", flush=True)
-
-
-async def _gather(client: Client, tasks: int) -> Run:
+async def _gather(client: Client, _: Path, tasks: int) -> None:
     """What there is without a batch: so many coroutines, held back by a semaphore."""
-    slots = asyncio.Semaphore(CONCURRENCY)
+    slots = asyncio.Semaphore(SLOTS)
 
     async def generate(number: int) -> None:
         async with slots:
             await client.generate(f"boat {number}")
 
-    wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*map(generate, range(tasks)))
-    return Run({}, time.perf_counter() - wall, time.process_time() - cpu)
 
 
-async def measure_cost(relay: RelayProcess, tasks: int, rounds: int) -> None:
-    """What a batch costs where no limit and no fault hides it; the ways take turns in each round."""
+def _batch(*, ledger: bool, files: bool, slots: int = SLOTS) -> Way:
+    async def run(client: Client, folder: Path, tasks: int) -> None:
+        count = 0
+        async for outcome in client.generate_many(
+            (f"boat {number}" for number in range(tasks)),
+            concurrency=slots,
+            ledger=folder / "batch.ledger" if ledger else None,
+            directory=folder / "videos" if files else None,
+            policy=BatchPolicy(creates=slots),
+        ):
+            assert outcome.error is None, outcome.error
+            count += 1
+        assert count == tasks
 
-    def batch(*, ledger: bool, files: bool) -> Callable[[Client, Path], Awaitable[Run]]:
-        return lambda client, folder: run_batch(
-            client,
-            tasks,
-            concurrency=CONCURRENCY,
-            ledger=folder / LEDGER if ledger else None,
-            directory=folder / VIDEOS if files else None,
-            policy=BatchPolicy(creates=CONCURRENCY),
-        )
+    return run
 
-    ways: dict[str, Callable[[Client, Path], Awaitable[Run]]] = {
-        "gather of generate": lambda client, _: _gather(client, tasks),
-        "batch": batch(ledger=False, files=False),
-        "batch, ledger": batch(ledger=True, files=False),
-        "batch, files": batch(ledger=False, files=True),
-        "batch, ledger, files": batch(ledger=True, files=True),
-    }
-    runs: dict[str, list[Run]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            with tempfile.TemporaryDirectory() as folder:
-                async with Client("any", relay.url, pacing=Fixed(0)) as client:
-                    runs[name].append(await way(client, Path(folder)))
+
+WAYS: dict[str, Way] = {
+    "gather of generate": _gather,
+    "a batch": _batch(ledger=False, files=False),
+    "a batch with a ledger": _batch(ledger=True, files=False),
+    "a batch with files": _batch(ledger=False, files=True),
+    "a batch with both": _batch(ledger=True, files=True),
+}
+
+
+async def _time(way: Way, url: str, tasks: int, poll_s: float) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        async with Client("any", url, pacing=Fixed(poll_s)) as client:
+            wall, cpu = time.perf_counter(), time.process_time()
+            await way(client, Path(folder), tasks)
+            return Run(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
+
+
+def measure_waiting(tasks: int, slots: int) -> list[Row]:
+    """One batch of tasks that take their time."""
+    with canned_relay([taken_s - EARLY_S for taken_s in TAKES_S]) as relay, on_core(0):
+        run = asyncio.run(_time(_batch(ledger=True, files=True, slots=slots), relay.url, tasks, POLL_S))
+        busy = relay.effort().cpu_s / run.wall_s
+    ideal = ideal_s(itertools.islice(itertools.cycle(TAKES_S), tasks), slots)
+    what = f"{tasks:,} tasks of 3 to 5 s, {slots} at once"
+    return [
+        Row(
+            what=what, value=run.wall_s, unit="s", ratio=run.wall_s / ideal, to=f"the ideal {ideal:.0f} s", at_most=1.05
+        ),
+        Row(what="the same", value=tasks / run.wall_s, unit="tasks/s"),
+        Row(what="the same: this process's core", value=run.cpu_s / run.wall_s * 100, unit="%"),
+        Row(what="the same: the relay's core", value=busy * 100, unit="%", at_most=90),
+    ]
+
+
+def measure_cost(tasks: int, rounds: int) -> list[Row]:
+    """What a batch costs where nothing hides it; the ways take turns."""
+    runs: dict[str, list[Run]] = {name: [] for name in WAYS}
+    with canned_relay([0.0]) as relay, on_core(0):
+        for turn in range(rounds):
+            for name, way in list(WAYS.items())[:: -1 if turn % 2 else 1]:
+                runs[name].append(asyncio.run(_time(way, relay.url, tasks, 0.0)))
+    plain = runs["gather of generate"]
+    rows = []
     for name, each in runs.items():
-        wall_ms = statistics.median(run.wall_s for run in each) / tasks * 1000
-        cpu_ms = statistics.median(run.cpu_s for run in each) / tasks * 1000
-        print(f"  {name:22} {wall_ms:6.2f} ms a task, {cpu_ms:6.2f} ms of this process's CPU", flush=True)
+        ratio = statistics.median(run.wall_s / other.wall_s for run, other in zip(each, plain, strict=True))
+        speed = tasks / statistics.median(run.wall_s for run in each)
+        to = "gather's time"
+        rows.append(
+            Row(
+                what=f"finished at once: {name}",
+                value=speed,
+                unit="tasks/s",
+                ratio=None if each is plain else ratio,
+                to=to,
+            )
+        )
+    return rows
 
 
-def _measure_all(tasks: int, *, is_quick: bool) -> None:
-    plan = Plan(takes_s=4.0, calls_per_s=CALLS_PER_S, fault_share=0.05, failure_share=0.01, seed=11)
-    print(f"{tasks} tasks of about 4 s, {CONCURRENCY} at once, {CALLS_PER_S:.0f} calls/s, 5 % faults of all kinds:")
-    with relay_process(plan) as relay, tempfile.TemporaryDirectory() as folder:
-        whole = asyncio.run(measure_many(relay, tasks, Path(folder)))
-    with relay_process(plan) as relay:
-        bare = asyncio.run(measure_bare(relay, tasks))
-    print(
-        f"  without ledger and files: {bare.wall_s:.1f} s; CPU {bare.cpu_s / tasks * 1000:.1f} ms a task in place of "
-        f"{whole.cpu_s / tasks * 1000:.1f} ms"
+def measure(is_quick: bool) -> Result:
+    """Measure both."""
+    waiting = measure_waiting(160, 40) if is_quick else measure_waiting(1000, 100)
+    tasks, rounds = (200, 3) if is_quick else (1000, 5)
+    return Result(
+        name="batch",
+        unit="One unit is a task from its prompt to its file",
+        rows=[*waiting, *measure_cost(tasks, rounds)],
+        notes=[f"Those that are finished at once: {tasks} tasks, {SLOTS} at once, {rounds} rounds"],
     )
-    print(f"{tasks} tasks, without the faults that say that there are too many calls, though there are not:")
-    with relay_process(attrs.evolve(plan, is_fair=True)) as relay, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure_many(relay, tasks, Path(folder)))
-    killed = tasks * 3 // 20
-    print(f"{killed} tasks, the same faults and limit, {KILLS} times killed with SIGKILL and run once more:")
-    with relay_process(attrs.evolve(plan, takes_s=1.0, seed=12)) as relay:
-        asyncio.run(measure_kills(relay, killed, 1))
-    few, rounds = (100, 1) if is_quick else (500, 5)
-    print(f"{few} tasks that are finished at once, no limit, no faults, median of {rounds} rounds:")
-    with relay_process(Plan()) as relay:
-        asyncio.run(measure_cost(relay, few, rounds))
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="200 tasks, one round, 5,000 items without an end")
-    parser.add_argument("--tasks", type=int, help="default: 2,000")
-    options = parser.parse_args()
-    print(describe())
-    if hasattr(os, "getloadavg"):
-        print(f"Other programs on this machine: load {os.getloadavg()[0]:.1f} over the last minute", flush=True)
-    _measure_all(options.tasks or (200 if options.quick else 2000), is_quick=options.quick)
-    items = "5000" if options.quick else "50000"
-    subprocess.run([sys.executable, "-m", "benchmarks.endless", "--items", items], check=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(measure, "batch", __doc__)

@@ -1,7 +1,8 @@
 """A server that answers creates and queries with fixed bytes, so that it is never the bottleneck.
 
-Runs in a process of its own: `python -m benchmarks.canned_server` prints its port, then serves until its standard
-input ends.
+Runs in a process of its own, on the last core: `python -m benchmarks.canned_server CREATED QUERIED`, two bodies in
+JSON, prints its port, then its CPU seconds and answers so far for each line that it reads, until its standard input
+ends.
 """
 
 from __future__ import annotations
@@ -10,8 +11,14 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO
+
+import attrs
+
+from benchmarks.machine import on_core
 
 TASK_ID = "sora-2:task_01kbq6ykm3fxsaw5xh2p2r4v9z"
 CREATED = {"id": TASK_ID, "status": "pending", "status_update_time": 1763800000000}
@@ -24,21 +31,48 @@ QUERIED = {
     "progress": 42,
     "detail": {"status": "processing", "progress_pct": 0.42, "pending_info": None},
 }
+BASE = "{base}"
+"""Stands for the server's own address in what it answers."""
 
 
-def _answer(body: object) -> bytes:
-    data = json.dumps(body).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+@attrs.frozen
+class Effort:
+    """What a server has done so far."""
+
+    cpu_s: float
+    answers: int
 
 
-class _Canned(asyncio.Protocol):
-    """One connection; whole requests come in one or two reads here, and are told apart by their first letter."""
+def answer(data: bytes, kind: str = "application/json") -> bytes:
+    """A whole HTTP answer around a body."""
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
-    created = _answer(CREATED)
-    queried = _answer(QUERIED)
 
-    def __init__(self) -> None:
+class Desk:
+    """Finds the answer to a request.
+
+    Args:
+        find: from the head of a request to a whole answer.
+    """
+
+    def __init__(self, find: Callable[[bytes], bytes]) -> None:
+        self._find = find
+        self._cpu_s = time.process_time()
+        self._answers = 0
+
+    def find(self, head: bytes) -> bytes:
+        self._answers += 1
+        return self._find(head)
+
+    def effort(self) -> Effort:
+        return Effort(time.process_time() - self._cpu_s, self._answers)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; whole requests come in one or two reads here."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._buffer = b""
         self._transport: asyncio.Transport
 
@@ -57,29 +91,71 @@ class _Canned(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
-            self._transport.write(self.created if head.startswith(b"P") else self.queried)
+            self._transport.write(self._desk.find(head))
 
 
-async def _serve() -> None:
+async def serve(make: Callable[[str], Desk]) -> None:
+    """Serve, and tell the effort so far in a line for each that is read, until standard input ends.
+
+    Args:
+        make: from the server's own address to what finds its answers.
+    """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Canned, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    desks: list[Desk] = []
+    server = await loop.create_server(lambda: _Connection(desks[0]), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    desks.append(make(f"http://127.0.0.1:{port}"))
+    print(port, flush=True)
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(attrs.asdict(desks[0].effort())), flush=True)
     server.close()
 
 
+class ServerProcess:
+    """The running process, seen from outside."""
+
+    def __init__(self, stdin: IO[str], stdout: IO[str]) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
+        self.url = f"http://127.0.0.1:{int(stdout.readline())}"
+
+    def effort(self) -> Effort:
+        """Ask what it has done."""
+        self._stdin.write("effort\n")
+        self._stdin.flush()
+        return Effort(**json.loads(self._stdout.readline()))
+
+
 @contextmanager
-def canned_server() -> Iterator[str]:
-    """Serve in another process; gives the base URL."""
-    command = [sys.executable, "-m", "benchmarks.canned_server"]
+def server_process(module: str, *args: str) -> Iterator[ServerProcess]:
+    """Run a module that serves, in another process."""
+    command = [sys.executable, "-m", module, *args]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+            yield ServerProcess(process.stdin, process.stdout)
         finally:
             process.stdin.close()
 
 
+def canned_server(
+    created: Mapping[str, object] = CREATED, queried: Mapping[str, object] = QUERIED
+) -> AbstractContextManager[ServerProcess]:
+    """Serve in another process.
+
+    Args:
+        created: what a POST answers.
+        queried: what a GET answers.
+    """
+    return server_process("benchmarks.canned_server", json.dumps(created), json.dumps(queried))
+
+
+def _desk(base: str) -> Desk:
+    created, queried = (answer(body.replace(BASE, base).encode()) for body in sys.argv[1:])
+    return Desk(lambda head: created if head.startswith(b"P") else queried)
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    with on_core(-1):
+        asyncio.run(serve(_desk))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, describe_load, read_memory
 from sora_async import State, VideoRequest, VideoTask
 from sora_async.batch import BatchPolicy, Forgetful, Ledger, SqliteLedger
 from sora_async.batch.runner import Runner
@@ -44,25 +43,19 @@ class Instant:
     def expect(self, task_id: str, request: VideoRequest, age_s: float) -> None:
         raise AssertionError(f"nothing was bought before: {task_id} {request} {age_s}")
 
+    def learn(self, learned: str) -> None:
+        raise AssertionError(f"nothing was learnt before: {learned}")
+
     async def watch(self, task: VideoTask | str, timeout: float | None) -> AsyncGenerator[VideoTask, None]:  # noqa: ARG002 the Protocol names it
         await asyncio.sleep(0)
         task_id = task if isinstance(task, str) else task.id
         yield VideoTask(id=task_id, status="completed", state=State.SUCCEEDED, video_url=LINK)
 
-    async def download(self, task: VideoTask | str, path: Path) -> Path:
+    async def download(self, task: VideoTask | str, path: object) -> Path:
         raise AssertionError(f"nobody wants {path} of {task}")
 
     def may_have_sent(self, caller: asyncio.Task[object]) -> bool:
         return caller is asyncio.current_task()
-
-
-def read_memory(field: str) -> float:
-    """MiB that this process uses: `VmRSS` now, `VmHWM` at the most so far; -1 where the system does not tell so."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return -1.0
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(lines[field].split()[0]) / 1024
 
 
 async def _run(ledger: Ledger, items: int) -> None:
@@ -71,6 +64,8 @@ async def _run(ledger: Ledger, items: int) -> None:
     verbs = Verbs(
         create=instant.create,
         expect=instant.expect,
+        learn=instant.learn,
+        learned=lambda: None,
         watch=instant.watch,
         download=instant.download,
         may_have_sent=instant.may_have_sent,
@@ -108,8 +103,7 @@ def main() -> None:
     if options.only:
         return _run_one(options.only, options.items)
     print(describe())
-    if hasattr(os, "getloadavg"):
-        print(f"Other programs on this machine: load {os.getloadavg()[0]:.1f} over the last minute")
+    print(describe_load())
     for kind, name in (("none", "without a ledger"), ("ledger", "with a ledger")):
         print(f"memory of an endless batch, 50 at once, {name}:", flush=True)
         command = [sys.executable, "-m", "benchmarks.endless", "--only", kind, "--items", str(options.items)]

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import time
 
 from benchmarks.batch_child import POINTS
 from benchmarks.batch_trial import PROMPTS, Tally, Zygote, trying
-from benchmarks.machine import describe
+from benchmarks.machine import describe, describe_load
 
 KILLS_OF_A_BATCH = 12
 LONGEST_S = 0.05
@@ -111,8 +110,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another one gives other moments")
     options = parser.parse_args()
     print(describe())
-    if hasattr(os, "getloadavg"):
-        print(f"Other programs on this machine: load {os.getloadavg()[0]:.1f} over the last minute")
+    print(describe_load())
     columns = ("batches", "runs", "kills", "bought", "in doubt", "bought too")
     print(f"{'killed':34}{''.join(f'{column:>11}' for column in columns)}")
     began = time.perf_counter()

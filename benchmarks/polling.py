@@ -6,35 +6,34 @@ answers and the task's age. Tasks count that were created after 50 had been seen
 distribution of durations, nothing of progress and nothing of spikes to come, and polls between 1 s and `limit_s`; it
 and Fixed are computed for the same tasks at Adaptive's mean lag. Where the limit alone forces nearly all the polls, a
 lag under the aim costs none, and is told as off the aim all the same.
+A quick look has a fifth of the tasks, and three of the workloads.
 Run: `python -m benchmarks.polling [--quick] [--json FILE]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import heapq
-import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from random import Random
 from statistics import fmean, quantiles
 from typing import Any
 
 import attrs
 
-from benchmarks.machine import describe
 from benchmarks.polling_optimum import Optimum, fixed_polls
 from benchmarks.polling_workloads import WORKLOADS, Tell, Workload
+from benchmarks.report import Result, Row, run_alone
 from sora_async import State, VideoRequest, VideoTask
 from sora_async.pacing import Adaptive, Delays, Fixed, Growing, InformedPacing, Pacing
 
 TASKS, QUICK_TASKS = 3000, 600
 AT_ONCE = 20
 LEARNT_FROM = 50
+QUICK_NAMES = {"log-normal", "exact progress", "noisy progress"}
 AIM_S = 5.0
 SEED = 5
 REQUEST = VideoRequest("a paper boat in the rain")
@@ -45,6 +44,10 @@ OTHERS: dict[str, Pacing] = {
     "Fixed(10)": Fixed(10),
     "Growing(1.5, 1.5, 5)": Growing(1.5, 1.5, 5),
 }
+CURVES = ("log-normal", "noisy progress")
+"""The workloads that the chart shows."""
+CURVE_AIMS_S = (1.0, 2.0, 5.0, 10.0, 20.0)
+MOST_OVER_FIXED = {"log-normal": 0.75, "exact progress": 0.15, "noisy progress": 0.35}
 
 
 @attrs.define
@@ -148,81 +151,93 @@ def judge(jobs: list[Job]) -> Score:
     return Score(fmean(job.polls for job in jobs), fmean(lags), quantiles(lags, n=20)[-1])
 
 
-def measure(workload: Workload, tasks: int, optimum: Optimum) -> dict[str, Any]:
+def measure_workload(workload: Workload, tasks: int, optimum: Optimum) -> dict[str, Any]:
     """Try every pacing on a workload."""
     jobs = Simulation(workload, Adaptive(AIM_S, limit_s=workload.limit_s), tasks).run()
     counted = [number for number, job in enumerate(jobs) if job.ended_before >= LEARNT_FROM]
     durations = [jobs[number].duration_s for number in counted]
-    scores = {f"Adaptive({AIM_S:g})": judge([jobs[number] for number in counted])}
+    own = judge([jobs[number] for number in counted])
+    scores = {}
     for name, pacing in OTHERS.items():
         all_jobs = Simulation(workload, pacing, tasks).run()
         scores[name] = judge([all_jobs[number] for number in counted])
-    own = next(iter(scores.values()))
     return {
-        "scores": {name: attrs.asdict(score) for name, score in scores.items()},
+        "own": attrs.asdict(own),
+        "others": {name: attrs.asdict(score) for name, score in scores.items()},
         "optimum_polls": optimum.polls(durations, own.lag_s),
         "fixed_polls": fixed_polls(durations, own.lag_s),
         "forced_polls": fmean(math.ceil(duration / workload.limit_s) for duration in durations),
     }
 
 
-def show(name: str, row: dict[str, Any]) -> None:
-    """Print a workload's table."""
-    print(f"\n{name}\n  {'':22}{'polls':>8}{'mean lag':>10}{'p95 lag':>9}")
-    for pacing, score in row["scores"].items():
-        print(f"  {pacing:22}{score['polls']:8.2f}{score['lag_s']:8.2f} s{score['p95_s']:7.1f} s")
-    own_lag_s = next(iter(row["scores"].values()))["lag_s"]
-    print(f"  {'optimum, same lag':22}{row['optimum_polls']:8.2f}{own_lag_s:8.2f} s")
-    print(f"  {'Fixed, same lag':22}{row['fixed_polls']:8.2f}{own_lag_s:8.2f} s")
-    print(f"  {'the limit alone':22}{row['forced_polls']:8.2f}")
+def measure_curve(workload: Workload, tasks: int, optimum: Optimum) -> dict[str, Any]:
+    """Adaptive at several aims, and the optimum at the lags that these reached: polls against lag."""
+    points, best = [], []
+    for aim_s in CURVE_AIMS_S:
+        jobs = Simulation(workload, Adaptive(aim_s, limit_s=workload.limit_s), tasks).run()
+        counted = [job for job in jobs if job.ended_before >= LEARNT_FROM]
+        score = judge(counted)
+        points.append((score.lag_s, score.polls))
+        best.append((score.lag_s, optimum.polls([job.duration_s for job in counted], score.lag_s)))
+    return {"adaptive": points, "optimum": best}
 
 
-def _ratio(row: dict[str, Any], to: str) -> float:
-    polls: float = next(iter(row["scores"].values()))["polls"] / row[to]
-    return polls
+def show(name: str, row: dict[str, Any]) -> str:
+    """A workload's table."""
+    lines = [name, f"  {'':22}{'polls':>8}{'mean lag':>10}{'p95 lag':>9}"]
+    for pacing, score in {f"Adaptive({AIM_S:g})": row["own"], **row["others"]}.items():
+        lines.append(f"  {pacing:22}{score['polls']:8.2f}{score['lag_s']:8.2f} s{score['p95_s']:7.1f} s")
+    lag_s = row["own"]["lag_s"]
+    lines.append(f"  {'optimum, same lag':22}{row['optimum_polls']:8.2f}{lag_s:8.2f} s")
+    lines.append(f"  {'Fixed, same lag':22}{row['fixed_polls']:8.2f}{lag_s:8.2f} s")
+    lines.append(f"  {'the limit alone':22}{row['forced_polls']:8.2f}\n")
+    return "\n".join(lines)
 
 
-def compare(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was wanted beside what was reached."""
-    wanted: list[tuple[str, float, float]] = []
-    for workload in WORKLOADS:
-        row = rows[workload.name]
-        if workload.progress is None:
-            wanted.append((f"{workload.name}: polls over the optimum's", 1.15, _ratio(row, "optimum_polls")))
-        if workload.lies:
-            lying, silent = _ratio(row, "optimum_polls"), _ratio(rows["log-normal"], "optimum_polls")
-            wanted.append((f"{workload.name}: polls over those without progress", 1.1, lying / silent))
-    for name, most in (("log-normal", 0.75), ("exact progress", 0.15), ("noisy progress", 0.35)):
-        wanted.append((f"{name}: polls over Fixed's", most, _ratio(rows[name], "fixed_polls")))
-    for name, row in rows.items():
-        lag_s = next(iter(row["scores"].values()))["lag_s"]
-        wanted.append((f"{name}: mean lag off the aim, part of it", 0.2, abs(lag_s / AIM_S - 1)))
-    return [{"what": what, "at_most": most, "reached": reached} for what, most, reached in wanted]
+def compare(workload: Workload, rows: dict[str, dict[str, Any]]) -> list[Row]:
+    """What was wanted of a workload beside what was reached."""
+    row = rows[workload.name]
+    polls, lag_s = row["own"]["polls"], row["own"]["lag_s"]
+
+    def over(polls_of: str, other: float, at_most: float) -> Row:
+        return Row(what=workload.name, value=polls, unit="polls", ratio=polls / other, to=polls_of, at_most=at_most)
+
+    found = []
+    if workload.progress is None:
+        found.append(over("the optimum", row["optimum_polls"], 1.15))
+    if workload.name in MOST_OVER_FIXED:
+        found.append(over("Fixed", row["fixed_polls"], MOST_OVER_FIXED[workload.name]))
+    if workload.lies:
+        # Each at its own lag: the optimum tells what a lag is worth.
+        silent = rows["log-normal"]
+        without = silent["own"]["polls"] / silent["optimum_polls"] * row["optimum_polls"]
+        found.append(over("without progress", without, 1.1))
+    lag = f"{workload.name}: mean lag"
+    return [*found, Row(what=lag, value=lag_s, unit="s", at_least=0.8 * AIM_S, at_most=1.2 * AIM_S)]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_TASKS} tasks for each workload")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was seen there too")
-    options = parser.parse_args()
-    tasks = QUICK_TASKS if options.quick else TASKS
-    print(f"{describe()}; {tasks} tasks for each workload, seed {SEED}")
-    rows, optima = {}, dict[tuple[Callable[..., Any], float], Optimum]()
-    for workload in WORKLOADS:
+def measure(is_quick: bool) -> Result:
+    """Try every pacing on every workload."""
+    tasks = QUICK_TASKS if is_quick else TASKS
+    workloads = [workload for workload in WORKLOADS if not is_quick or workload.name in QUICK_NAMES]
+    optima = dict[tuple[Callable[..., Any], float], Optimum]()
+    rows, curves = {}, {}
+    for workload in workloads:
         known = workload.durations, workload.limit_s
         if known not in optima:
             optima[known] = Optimum(workload)
-        rows[workload.name] = measure(workload, tasks, optima[known])
-        show(workload.name, rows[workload.name])
-    results = compare(rows)
-    print(f"\n{'':62}{'wanted':>8}{'reached':>9}")
-    for result in results:
-        mark = "" if result["reached"] <= result["at_most"] else "  missed"
-        print(f"{result['what']:62}{result['at_most']:8.2f}{result['reached']:9.3f}{mark}")
-    if options.json is not None:
-        options.json.write_text(json.dumps({"tasks": tasks, "workloads": rows, "wanted": results}, indent=2))
+        rows[workload.name] = measure_workload(workload, tasks, optima[known])
+        if workload.name in CURVES and not is_quick:
+            curves[workload.name] = measure_curve(workload, tasks, optima[known])
+    return Result(
+        name="polling",
+        unit="One unit is one task from its create to the poll that sees its end",
+        rows=[row for workload in workloads for row in compare(workload, rows)],
+        notes=[f"In virtual time, {tasks:,} tasks for each workload, seed {SEED}; polls are of Adaptive({AIM_S:g})"],
+        details={"workloads": rows, "curves": curves},
+        text="\n".join(show(name, row) for name, row in rows.items()),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(measure, "polling", __doc__)

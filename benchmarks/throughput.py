@@ -1,121 +1,162 @@
-"""CPU and calls a second for creates and queries: this client against bare aiohttp used plainly.
+"""CPU and calls a second for creates and queries: this client, bare aiohttp and httpx used plainly, and its peers.
 
-A unit is one create followed by one query of its id, both answered and parsed. The server is another process. Rounds
-come in pairs, one of each contestant, and take turns in going first. The ratio that counts is the median of the pairs'
-ratios: what else the machine does strikes both rounds of a pair. Run: `python -m benchmarks.throughput [--quick]`.
+A unit is one create followed by one query of its id, both answered and parsed. The server is another process on
+another core, and its share of that core is shown. Rounds take turns, one of each contestant, back and forth, so that
+bare aiohttp and this client are always neighbours. The ratio that counts is the median of the turns' ratios: what else
+the machine does strikes all rounds of a turn. Run: `python -m benchmarks.throughput [--quick] [--json FILE]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
+import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
 
-import aiohttp
 import attrs
 
-from benchmarks.canned_server import canned_server
-from benchmarks.machine import describe
-from sora_async import Client, VideoRequest
+from benchmarks.canned_server import CREATED, QUERIED, ServerProcess, canned_server
+from benchmarks.machine import on_core
+from benchmarks.peers import bare, bare_httpx, fal, openai, ours
+from benchmarks.peers.peer import Calls, Peer
+from benchmarks.report import Result, Row, run_alone
 
 CONCURRENCY = 50
-Unit = Callable[[], Awaitable[object]]
+PEERS = (openai.PEER, fal.PEER, bare_httpx.PEER, bare.PEER, ours.PEER)
+WARM_UP = 100
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Round:
-    """What one round cost for each unit."""
+    """What one round cost."""
 
     cpu_us: float
+    """This process's, for each unit."""
     wall_us: float
+    """For each unit."""
+    served: float
+    """The share of its core that the server needed."""
 
 
-async def _run(unit: Unit, units: int) -> Round:
-    left = units
+@attrs.define
+class Contestant:
+    """A client at work against a server of its own."""
 
-    async def worker() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
-            await unit()
+    name: str
+    calls: Calls
+    server: ServerProcess
+    units: int = WARM_UP
+    """In one round."""
+    rounds: list[Round] = attrs.field(factory=list)
 
-    gc.collect()
-    cpu, wall = time.process_time(), time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
-    return Round(cpu_us=(time.process_time() - cpu) / units * 1e6, wall_us=(time.perf_counter() - wall) / units * 1e6)
+    async def _work(self) -> None:
+        create, query, left = self.calls.create, self.calls.query, self.units
+        assert query is not None
 
+        async def worker() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                await query(await create())
 
-def _bare(session: aiohttp.ClientSession, base: str) -> Unit:
-    headers = {"Authorization": "Bearer any"}
-    body = {
-        "prompt": "a paper boat in the rain",
-        "images": [],
-        "model": "sora-2-all",
-        "orientation": "landscape",
-        "size": "small",
-        "duration": 10,
-        "watermark": True,
-    }
+        await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
 
-    async def unit() -> None:
-        async with session.post(f"{base}/v1/video/create", json=body, headers=headers) as response:
-            response.raise_for_status()
-            task_id = (await response.json())["id"]
-        async with session.get(f"{base}/v1/video/query", params={"id": task_id}, headers=headers) as response:
-            response.raise_for_status()
-            await response.json()
+    async def run(self) -> Round:
+        """Do the units of one round."""
+        gc.collect()
+        served, cpu, wall = self.server.effort().cpu_s, time.process_time(), time.perf_counter()
+        await self._work()
+        cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
+        return Round(
+            cpu_us=cpu_s / self.units * 1e6,
+            wall_us=wall_s / self.units * 1e6,
+            served=(self.server.effort().cpu_s - served) / wall_s,
+        )
 
-    return unit
+    async def warm_up(self, round_s: float) -> None:
+        """Open the connections, and see how many units make a round of so many seconds."""
+        await self.run()
+        self.units = max(CONCURRENCY, round(round_s * 1e6 / (await self.run()).cpu_us))
 
-
-def _ours(client: Client) -> Unit:
-    request = VideoRequest("a paper boat in the rain")
-
-    async def unit() -> None:
-        task = await client.create(request)
-        await client.query(task.id)
-
-    return unit
+    def median(self, of: str) -> float:
+        return float(statistics.median(getattr(turn, of) for turn in self.rounds))
 
 
-async def measure(base: str, *, units: int, pairs: int) -> tuple[list[Round], list[Round]]:
-    """Pairs of rounds: those of bare aiohttp, and those of this client."""
-    plain: list[Round] = []
-    ours: list[Round] = []
-    async with aiohttp.ClientSession() as session, Client("any", base) as client:
-        contestants = [(_bare(session, base), plain), (_ours(client), ours)]
-        for unit, _ in contestants:
-            await _run(unit, CONCURRENCY * 4)
-        for _ in range(pairs):
-            for unit, rounds in contestants:
-                rounds.append(await _run(unit, units))
-            contestants.reverse()
-    return plain, ours
+async def compete(servers: Sequence[tuple[Peer, ServerProcess]], turns: int, round_s: float) -> list[Contestant]:
+    """Let all take turns."""
+    async with AsyncExitStack() as clients:
+        contestants = [
+            Contestant(peer.name, await clients.enter_async_context(peer.connect(server.url)), server)
+            for peer, server in servers
+        ]
+        for contestant in contestants:
+            await contestant.warm_up(round_s)
+        for turn in range(turns):
+            for contestant in contestants[:: -1 if turn % 2 else 1]:
+                contestant.rounds.append(await contestant.run())
+    return contestants
 
 
-def _show(name: str, rounds: list[Round]) -> str:
-    cpu_us = statistics.median(turn.cpu_us for turn in rounds)
-    wall_us = statistics.median(turn.wall_us for turn in rounds)
-    return f"{name:14} {cpu_us:6.0f} us CPU a unit  {2e6 / wall_us:7.0f} calls a second"
+def _ratios(of: str, one: Contestant, other: Contestant) -> list[float]:
+    return [getattr(mine, of) / getattr(its, of) for mine, its in zip(one.rounds, other.rounds, strict=True)]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    quick = parser.parse_args().quick
-    with canned_server() as base:
-        plain, ours = asyncio.run(measure(base, units=400 if quick else 1000, pairs=5 if quick else 31))
-    print(f"One unit is a create and a query; {CONCURRENCY} at a time, {len(ours)} pairs of rounds. {describe()}")
-    print(_show("bare aiohttp", plain))
-    print(_show("sora_async", ours))
-    ratios = [mine.cpu_us / bare.cpu_us for mine, bare in zip(ours, plain, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    print(f"CPU of sora_async over bare aiohttp, median of pairs: {middle:.2f} (half of them {low:.2f} to {high:.2f})")
+def _rows(each: dict[str, Contestant]) -> list[Row]:
+    mine, plain = each["sora_async"], each["aiohttp"]
+    rows = []
+    for name, one in reversed(each.items()):
+        ratio = None if one is plain else statistics.median(_ratios("cpu_us", one, plain))
+        wanted = 1.1 if one is mine else None
+        rows.append(
+            Row(what=f"{name}: CPU", value=one.median("cpu_us"), unit="us", ratio=ratio, to="aiohttp", at_most=wanted)
+        )
+    if "openai" in each:
+        ratio = statistics.median(_ratios("cpu_us", mine, each["openai"]))
+        cpu_us = mine.median("cpu_us")
+        rows.append(Row(what="sora_async: CPU", value=cpu_us, unit="us", ratio=ratio, to="openai", at_most=1 / 6))
+    for name, one in reversed(each.items()):
+        ratio = None if one is plain else 1 / statistics.median(_ratios("wall_us", one, plain))
+        calls = 2e6 / one.median("wall_us")
+        rows.append(Row(what=f"{name}: speed", value=calls, unit="calls/s", ratio=ratio, to="aiohttp"))
+    busiest = max(one.median("served") for one in each.values())
+    return [*rows, Row(what="the busiest server, of its core", value=busiest * 100, unit="%", at_most=90)]
+
+
+def measure(is_quick: bool) -> Result:
+    """Let all that are installed take turns."""
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    # openai's client warns that its video API ends one day.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    turns, round_s = (5, 0.2) if is_quick else (21, 0.5)
+    with ExitStack() as held:
+        plain = held.enter_context(canned_server(CREATED, QUERIED))
+        servers = [
+            (
+                peer,
+                plain
+                if peer.wire is ours.WIRE
+                else held.enter_context(canned_server(peer.wire.created, peer.wire.polled(peer.wire.running))),
+            )
+            for peer in PEERS
+            if peer.is_installed
+        ]
+        held.enter_context(on_core(0))
+        contestants = asyncio.run(compete(servers, turns, round_s))
+    each = {contestant.name: contestant for contestant in contestants}
+    low, _, high = statistics.quantiles(_ratios("cpu_us", each["sora_async"], each["aiohttp"]), n=4)
+    missing = [f"{peer.name} is not installed, so it is left out" for peer in PEERS if not peer.is_installed]
+    return Result(
+        name="throughput",
+        unit=f"One unit is a create and a query of its id; {CONCURRENCY} at a time, {turns} rounds of each",
+        rows=_rows(each),
+        notes=[f"Half of the ratios to aiohttp's CPU are {low:.2f} to {high:.2f}", *missing],
+        details={name: [attrs.asdict(turn) for turn in one.rounds] for name, one in each.items()},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(measure, "throughput", __doc__)

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import attrs
@@ -62,15 +62,6 @@ class Seen:
     """The name of the header with an idempotency key, if there was one."""
     keys: int
     """How many different keys it held."""
-
-
-def is_installed(peer: Peer) -> bool:
-    """Whether its distribution is here."""
-    try:
-        version(peer.name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def find_id(error: BaseException, task_id: str) -> str:
@@ -177,7 +168,7 @@ def measure(
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.disable(logging.CRITICAL)
-    present = [peer for peer in peers if is_installed(peer)]
+    present = [peer for peer in peers if peer.is_installed]
     return asyncio.run(try_all(present, faults, is_generate=is_generate, bound_s=bound_s, stagger_s=stagger_s))
 
 

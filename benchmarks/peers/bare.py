@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 
 from benchmarks.peers.ours import WIRE
-from benchmarks.peers.peer import KEY, PROMPT, Calls, Peer
+from benchmarks.peers.peer import BODY, KEY, Calls, Peer
 
 
 @asynccontextmanager
@@ -16,12 +17,16 @@ async def _connect(base: str) -> AsyncIterator[Calls]:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
 
         async def create() -> object:
-            body = {"model": "sora-2-all", "prompt": PROMPT, "images": []}
-            async with session.post(f"{base}/v1/video/create", json=body) as response:
+            async with session.post(f"{base}/v1/video/create", json=BODY) as response:
                 response.raise_for_status()
                 return (await response.json())["id"]
 
-        yield Calls(create=create)
+        async def query(task_id: Any) -> object:
+            async with session.get(f"{base}/v1/video/query", params={"id": task_id}) as response:
+                response.raise_for_status()
+                return await response.json()
+
+        yield Calls(create=create, query=query)
 
 
 PEER = Peer(name="aiohttp", create_call="session.post", wire=WIRE, connect=_connect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from benchmarks.peers.peer import KEY, PROMPT, VIDEO_URL, Calls, Peer, Wire
 
@@ -27,15 +28,21 @@ async def _connect(base: str) -> AsyncIterator[Calls]:
     # It insists on https, whatever FAL_QUEUE_RUN_HOST says; without its prefix the app's id can hold the address.
     fal_client.client.QUEUE_URL_FORMAT = ""
     client = fal_client.AsyncClient(key=KEY)
+    handles = {}
 
     async def create() -> object:
-        return (await client.submit(f"{base}/{APP}", {"prompt": PROMPT})).request_id
+        handle = await client.submit(f"{base}/{APP}", {"prompt": PROMPT})
+        handles[handle.request_id] = handle
+        return handle.request_id
+
+    async def query(task_id: Any) -> object:
+        return await handles[task_id].status()
 
     async def generate() -> object:
         result = await client.subscribe(f"{base}/{APP}", {"prompt": PROMPT})
         return "COMPLETED" if VIDEO_URL in str(result) else repr(result)
 
-    yield Calls(create=create, generate=generate)
+    yield Calls(create=create, generate=generate, query=query)
 
 
 WIRE = Wire(

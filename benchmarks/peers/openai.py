@@ -39,7 +39,7 @@ async def _connect(base: str) -> AsyncIterator[Calls]:
         async def generate() -> object:
             return (await client.videos.create_and_poll(prompt=PROMPT, model="sora-2")).status
 
-        yield Calls(create=create, generate=generate)
+        yield Calls(create=create, generate=generate, query=client.videos.retrieve)
 
 
 WIRE = Wire(

@@ -30,7 +30,7 @@ async def _connect(base: str) -> AsyncIterator[Calls]:
         async def generate() -> object:
             return (await client.generate(PROMPT)).status
 
-        yield Calls(create=create, generate=generate)
+        yield Calls(create=create, generate=generate, query=client.query)
 
 
 WIRE = Wire(

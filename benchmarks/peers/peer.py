@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import attrs
 
 PROMPT = "a paper boat in the rain"
 KEY = "a-key-that-opens-nothing"
+BODY = {
+    "prompt": PROMPT,
+    "images": [],
+    "model": "sora-2-all",
+    "orientation": "landscape",
+    "size": "small",
+    "duration": 10,
+    "watermark": True,
+}
+"""What this client sends for the prompt alone."""
 VIDEO_URL = "https://files.example/boat.mp4"
 OBEYS = "obeys an `x-should-retry` header, which the server here never sends"
 """The note of the clients that one generator makes."""
@@ -44,6 +56,8 @@ class Calls:
     """One logical create; answers the id that the caller holds then."""
     generate: Callable[[], Awaitable[object]] | None = None
     """Create and wait; answers the status word that the caller sees at the end. None if the client has no such call."""
+    query: Callable[[Any], Awaitable[object]] | None = None
+    """One look at a task, by the id that `create` answered; None if it is not measured."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,3 +75,11 @@ class Peer:
     """From a base URL to the client with its default settings."""
     note: str = ""
     """What is not default, or needs to be known to read its row."""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its distribution is there."""
+        try:
+            return bool(version(self.name))
+        except PackageNotFoundError:
+            return False

@@ -1,0 +1,169 @@
+"""What the ledger in PostgreSQL costs: durable writes by many asyncio tasks at once, and what it leaves of the loop.
+
+A unit is one task's two writes, each durable when it is answered: the intent before a create would leave, and the id
+after. First as fast as it goes; beside it, in the same run: the same steps by plain statements, each committed by
+itself, on a pool of ten connections. Then at a pace: 3,000 units a second are offered, each at its own time. The server
+is a new one on the disk of the current folder, or the one that SORA_TEST_POSTGRES names; it shares the cores with the
+client. Run: `python -m benchmarks.postgres_ledger [--quick] [--json FILE]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import attrs
+
+from benchmarks.ledger import ACCOUNT, BODY, Cost, Writes, _cost_rows, _measure, _submitted
+from benchmarks.postgres_server import OwnServer
+from benchmarks.report import Result, Row, run_alone
+from sora_async.batch import PostgresLedger
+
+OFFERED_PER_S = 3000.0
+CONNECTIONS = 10
+_ENTER = """WITH entered AS (
+    INSERT INTO entries (number, key, request, planned_at, stage, attempt, raw, facts)
+    VALUES (nextval('entry_number'), $1, $2, $3, 'intended', 1, '', '{}') RETURNING number
+) INSERT INTO events (at, entry, stage, attempt) SELECT $3, number, 'intended', 1 FROM entered"""
+_SUBMIT = """WITH submitted AS (
+    UPDATE entries SET stage = 'submitted', task_id = $2, submitted_at = $3 WHERE key = $1 AND stage = 'intended'
+    RETURNING number
+) INSERT INTO events (at, entry, stage, attempt, task_id) SELECT $3, number, 'submitted', 1, $2 FROM submitted"""
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    if named := os.environ.get("SORA_TEST_POSTGRES"):
+        yield named
+        return
+    server = OwnServer(Path())
+    try:
+        server.make()
+        server.start()
+        yield server.dsn
+    finally:
+        server.stop()
+
+
+@asynccontextmanager
+async def _store(dsn: str) -> AsyncIterator[str]:
+    """The name of a ledger that is gone afterwards."""
+    name = f"benchmark_{uuid.uuid4().hex}"
+    await PostgresLedger(dsn, name=name).migrate()
+    yield name
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"DROP SCHEMA sora_{name} CASCADE")
+    await connection.close()
+
+
+@asynccontextmanager
+async def _ours(dsn: str, name: str) -> AsyncIterator[Writes]:
+    ledger = PostgresLedger(dsn, name=name)
+
+    async def intend(key: str) -> None:
+        await ledger.enter(key, {**BODY, "key": key}, intend=True)
+
+    async def submit(key: str) -> None:
+        await ledger.record(_submitted(key))
+
+    await ledger.open(ACCOUNT)
+    try:
+        yield Writes(intend, submit)
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def _plain(dsn: str, name: str) -> AsyncIterator[Writes]:
+    settings = {"search_path": f"sora_{name}"}
+    async with asyncpg.create_pool(dsn, min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=settings) as pool:
+
+        async def intend(key: str) -> None:
+            await pool.execute(_ENTER, key, json.dumps({**BODY, "key": key}), time.time())
+
+        async def submit(key: str) -> None:
+            await pool.execute(_SUBMIT, key, f"task_{key}", time.time())
+
+        yield Writes(intend, submit)
+
+
+async def _turn(dsn: str, tasks: int, units: int) -> dict[str, Cost]:
+    costs = {}
+    for who, means, count in (("ours", _ours, units), ("plain", _plain, units // 10)):
+        async with _store(dsn) as name, means(dsn, name) as writes:
+            costs[who] = await _measure(writes, tasks, count)
+    return costs
+
+
+async def _pace(dsn: str, tasks: int, units: int) -> Cost:
+    async with _store(dsn) as name, _ours(dsn, name) as writes:
+        return await _measure(writes, tasks, units, OFFERED_PER_S)
+
+
+def _turn_rows(tasks: int, turns: list[dict[str, Cost]], least_per_s: float | None) -> list[Row]:
+    what, ours = f"{tasks:,} tasks", [turn["ours"] for turn in turns]
+    speed = Row(
+        what=f"{what}: as fast as it goes",
+        value=statistics.median(cost.units_per_s for cost in ours),
+        unit="units/s",
+        ratio=statistics.median(turn["ours"].units_per_s / turn["plain"].units_per_s for turn in turns),
+        to=f"a commit each, {CONNECTIONS} connections",
+        at_least=least_per_s,
+        is_value_judged=True,
+    )
+    processor = Row(what=f"{what}: CPU", value=statistics.median(cost.cpu_us for cost in ours), unit="us/unit")
+    return [speed, *_cost_rows(what, ours, bound_ms=None), processor]
+
+
+def measure(is_quick: bool) -> Result:
+    """Measure each number of tasks some times, and then the pace."""
+    units, rounds = (4_000, 1) if is_quick else (20_000, 3)
+    turns: dict[int, list[dict[str, Cost]]] = {1000: [], 50: []}
+    paced: list[Cost] = []
+    with _server() as dsn:
+        for _ in range(rounds):
+            for tasks, each in turns.items():
+                each.append(asyncio.run(_turn(dsn, tasks, units)))
+            paced.append(asyncio.run(_pace(dsn, 1000, units)))
+        version = asyncio.run(_version(dsn))
+    reached = Row(
+        what=f"{OFFERED_PER_S:,.0f} units/s offered",
+        value=statistics.median(cost.units_per_s for cost in paced),
+        unit="units/s",
+    )
+    details: list[Any] = [
+        {who: attrs.asdict(cost) for who, cost in turn.items()} for each in turns.values() for turn in each
+    ]
+    return Result(
+        name="postgres_ledger",
+        unit="One unit is a task's two durable writes",
+        rows=[
+            *_turn_rows(1000, turns[1000], 3000),
+            *_turn_rows(50, turns[50], None),
+            reached,
+            *_cost_rows(reached.what, paced, bound_ms=50),
+        ],
+        notes=[f"PostgreSQL {version}, synchronous_commit, fsync and full_page_writes on, on the client's cores"],
+        details=[*details, *({"paced": attrs.asdict(cost)} for cost in paced)],
+    )
+
+
+async def _version(dsn: str) -> str:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return str(connection.get_server_version().major)
+    finally:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    run_alone(measure, "postgres_ledger", __doc__)
