@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 
+import pytest
 from file_server import Answer, Files, serving, tiny_mp4
 from test_download import ONCE, downloader
 
@@ -41,6 +42,7 @@ def serve_garbled(request) -> Answer:
     return Answer(raw=garble(healthy.spell(), random.Random(int(request.target.strip("/")))))
 
 
+@pytest.mark.unmeasured
 async def test_download_garbled_at_one_of_many_places_is_the_file_or_nothing(tmp_path):
     """Damaged answers over real connections, many of them to requests for the rest of a damaged part."""
     whole = 0
@@ -65,6 +67,7 @@ async def test_download_garbled_at_one_of_many_places_is_the_file_or_nothing(tmp
     assert sum(asked is not None for asked in server.ranges) > 100
 
 
+@pytest.mark.unmeasured
 def test_download_garbled_at_any_place_is_no_video(tmp_path):
     """Ten thousand damaged files on disk: each that differs from what the server told is refused."""
     part = Part(tmp_path / "cat.mp4")
@@ -77,6 +80,7 @@ def test_download_garbled_at_any_place_is_no_video(tmp_path):
             assert (part.check() is None) == (garbled == VIDEO)
 
 
+@pytest.mark.unmeasured
 def test_download_cut_anywhere_is_no_video_also_without_a_digest(tmp_path):
     """The structure of a video tells at each byte that the rest is missing."""
     part = Part(tmp_path / "cat.mp4")

@@ -20,6 +20,7 @@ BY_NAME = {reader.name: reader for reader in READERS}
 CHANCE = st.randoms(use_true_random=False)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("reader", READERS, ids=attrgetter("name"))
 def test_reader_keeps_its_rules(reader: Reader) -> None:
     """Only our own errors come out, nothing passes for more than it is, and what is shown is short and clean."""
@@ -31,6 +32,7 @@ def test_reader_keeps_its_rules(reader: Reader) -> None:
     keeps_its_rules()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["JSON of an answer", "id of a broken answer"])
 def test_reader_of_bytes_keeps_its_rules_for_noise(name: str) -> None:
     """Bytes without any sense are read by the same rules."""
@@ -43,6 +45,7 @@ def test_reader_of_bytes_keeps_its_rules_for_noise(name: str) -> None:
     keeps_its_rules()
 
 
+@pytest.mark.unmeasured
 @settings(phases=[Phase.generate])  # to shrink a finding takes minutes here, and each is one answer anyway
 @given(CHANCE.map(http_answer))
 def test_session_gives_a_reply_or_a_transport_error(answer: tuple[bytes, bytes | None]) -> None:
@@ -55,6 +58,7 @@ def test_session_gives_a_reply_or_a_transport_error(answer: tuple[bytes, bytes |
     asyncio.run(exchange())
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", BODIES)
 def test_readers_survive_a_hostile_size(name: str) -> None:
     """No size, depth or number of parts brings anything but a short error of ours."""

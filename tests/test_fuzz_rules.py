@@ -89,6 +89,7 @@ def _check_thousands(reader: Reader) -> None:
         reader.check(reader.make(Random(number)))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("name", "module", "reader", "wrong"), PLANTED.values(), ids=PLANTED)
 def test_wrong_reader_breaks_a_rule(
     name: str, module: Any, reader: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -217,6 +217,7 @@ class Money(RuleBasedStateMachine):
 MANY = settings(max_examples=60, stateful_step_count=30)
 
 
+@pytest.mark.unmeasured
 def test_money_is_in_order_whatever_happens() -> None:
     """At most one paid task for each time that the user said so, no lost id, and no false word about the bill."""
     run_state_machine_as_test(Money, settings=MANY)
@@ -229,6 +230,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("name", "wrong"), PLANTED.values(), ids=PLANTED)
 def test_machine_finds_a_client_that_is_careless(
     name: str, wrong: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
@@ -239,6 +241,7 @@ def test_machine_finds_a_client_that_is_careless(
         run_state_machine_as_test(Money, settings=settings(MANY, phases=[Phase.generate], report_multiple_bugs=False))
 
 
+@pytest.mark.unmeasured
 def test_machine_finds_a_client_that_drops_an_abandoned_id(monkeypatch: pytest.MonkeyPatch) -> None:
     """The id of a cancelled create counts as much as any other."""
     monkeypatch.setattr(submission.Submitter, "_abandoned", lambda *_: None)

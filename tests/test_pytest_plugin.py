@@ -85,12 +85,13 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run_tests(tmp_path: Path) -> Run:
-    """Run the tests of a user in a fresh process, where every warning is an error."""
+    """Run the tests of a user in a fresh process, where every warning is an error and no other plugin of ours is."""
 
     def run(source: str, *options: str) -> "subprocess.CompletedProcess[str]":
         (tmp_path / "test_user.py").write_text(source)
         settings = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function", "filterwarnings=error")
         words = [word for setting in settings for word in ("-o", setting)]
+        words += [word for plugin in ("cov", "hypothesispytest", "xdist") for word in ("-p", f"no:{plugin}")]
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, *options, str(tmp_path)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 

@@ -21,6 +21,7 @@ WAY = [Stage.INTENDED, Stage.SUBMITTED, Stage.READY, Stage.DONE]
 WRITERS_AT_ONCE = 8
 KILLS_OF_A_LEDGER = 25
 COMMITS = 12
+STEPS = 60
 
 
 async def write(path: Path, told: int, name: str) -> None:
@@ -70,12 +71,15 @@ def run_writer(path: Path, when: str, name: str, chance: random.Random) -> dict[
         asyncio.run(write(path, writing, name))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
+        lines = []
         if when == "random":
-            time.sleep(chance.uniform(0, 0.05))
+            # Counted in steps and not in seconds: on a busy machine a writer would be killed before it wrote.
+            lines = [pipe.readline() for _ in range(chance.randrange(STEPS))]
+            time.sleep(chance.uniform(0, 0.005))
             os.kill(child, signal.SIGKILL)
-        lines = pipe.read().decode().splitlines()
+        lines += pipe.readlines()
     os.waitpid(child, 0)
-    return {key: int(step) for key, step in map(str.split, lines)}
+    return {key.decode(): int(step) for key, step in map(bytes.split, lines)}
 
 
 def is_begun(path: Path) -> bool:

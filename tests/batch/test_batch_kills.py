@@ -23,8 +23,11 @@ TIMES = {"enter": 2 * PROMPTS, "record": 3 * PROMPTS, "commit": 5, "create": PRO
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    with Zygote() as zygote:
-        yield zygote
+    with pytest.MonkeyPatch.context() as patch:
+        # A process that is killed tells no coverage: to measure it would only slow it down.
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        with Zygote() as zygote:
+            yield zygote
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -161,7 +161,7 @@ async def run(row: Row, monkeypatch: pytest.MonkeyPatch, *, lasts: bool = True) 
     events: list[Event] = []
     healed = None
     tls = None if row.transport == "http" else trusted()
-    async with asyncio.timeout(5), raw_server(HEALTHY, tls=tls, is_proxy=row.transport == "proxy") as judge:
+    async with asyncio.timeout(30), raw_server(HEALTHY, tls=tls, is_proxy=row.transport == "proxy") as judge:
         resolver = Resolver(judge.port)
         async with clients(row, judge, resolver, events) as (patient, client):
             if row.connection != "fresh":

@@ -44,6 +44,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("transport", "end", "frame"), WAYS)
 async def test_id_is_recovered_at_every_byte_from_its_closing_quote_on(transport: str, end: str, frame: str) -> None:
     """Each cut is a create of its own, and arrives once."""

@@ -31,6 +31,7 @@ SECRETS = [KEY, *(base64.b64encode(text.encode()).decode().rstrip("=") for text 
 SECRETS += ["Bearer "]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in rows()])
 async def test_fault_ends_as_the_table_says(
     row: Row, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -56,6 +57,7 @@ PASSING = [
 ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in PASSING])
 async def test_fault_that_passes_costs_one_accepted_create(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is proven not to have been taken is sent again, and the relay takes it once."""
