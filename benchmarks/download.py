@@ -3,6 +3,7 @@
 A unit is one file, from the request to the closed file under its name. The server is another process on another core
 and sends by sendfile. Files are read from and written to memory where the system has a file system there, for it is
 the clients that are compared, not the disk: this client also waits until the disk has the file, and the others do not.
+Clients may use all cores, for this one writes in a thread beside its event loop.
 Rounds take turns, back and forth, and the ratio is the median of the turns'. Small files are fetched ten at a time,
 one after the other. Run: `python -m benchmarks.download [--quick] [--json FILE]`.
 """

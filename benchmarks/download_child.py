@@ -20,7 +20,7 @@ from pathlib import Path
 import aiohttp
 import attrs
 
-from benchmarks.machine import on_core, read_memory
+from benchmarks.machine import read_memory
 from sora_async import Client, State, VideoTask
 
 CHUNK = 2**20
@@ -93,11 +93,10 @@ def _tell(fetched: Fetched) -> None:
 def main() -> None:
     """Download until there are no more lines."""
     _, name, base = sys.argv
-    with on_core(0):
-        if name == "curl":
-            _serve_curl()
-        else:
-            asyncio.run(_serve(name, base))
+    if name == "curl":
+        _serve_curl()
+    else:
+        asyncio.run(_serve(name, base))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,34 @@ def test_pace_with_a_single_stall_changes_nothing(spans):
     run_virtual(receive(*spans))
 
 
+def test_pace_of_a_silent_server_is_trouble_of_its_own():
+    """Nothing at all for as long as the policy allows, and not more than an eighth longer."""
+
+    async def listen() -> float:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TroubleError, match="silent for too long"):
+            async with keep_pace(DownloadPolicy()) as pace:
+                await asyncio.sleep(10)
+                pace.count(0)
+                await asyncio.sleep(600)
+        return asyncio.get_running_loop().time() - began
+
+    assert 10 + DownloadPolicy().read_s <= run_virtual(listen()) <= 10 + DownloadPolicy().read_s * 9 / 8
+
+
+def test_pace_is_no_silence_while_nobody_listens():
+    """A slow disk is not the server's fault."""
+
+    async def write_slowly() -> None:
+        async with keep_pace(DownloadPolicy(rate_window_s=10_000)) as pace:
+            pace.is_aside = True
+            await asyncio.sleep(600)
+            pace.is_aside = False
+            await asyncio.sleep(25)
+
+    run_virtual(write_slowly())
+
+
 def test_pace_is_not_watched_after_the_block(caplog):
     """Once a try is over nothing looks at it any more."""
 

@@ -122,7 +122,7 @@ class Downloader:
             self._session = aiohttp.ClientSession(
                 connector=open_connector(local=self._local),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(sock_connect=self._policy.connect_s, sock_read=self._policy.read_s),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._policy.connect_s),
                 # Ranges and lengths count the bytes on the wire, so nothing may be packed on the way.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,

@@ -66,6 +66,7 @@ class Transfer:
 
     async def _go_on(self) -> None:
         async with keep_pace(self.policy) as pace, self._open() as response:
+            pace.count(0)
             span = self._accept(response)
             if span is not None:
                 await self._receive(response, pace, *span)
@@ -140,9 +141,12 @@ class Transfer:
                 pending += len(chunk)
                 if pending >= self.policy.chunk_bytes:
                     full, batch, pending = batch, [], 0
+                    pace.is_aside = True
                     await self._write(full)
+                    pace.is_aside = False
         finally:
             # What came before trouble or a cancel is worth keeping too: the next try goes on behind it.
+            pace.is_aside = True
             await self._write(batch)
             await self._write([])
         if room < 0 and total is None:
