@@ -15,6 +15,7 @@ from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 
 if TYPE_CHECKING:
+    from sora_async.batch.fleet import generate_many_on
     from sora_async.batch.gallery import write_gallery
     from sora_async.batch.manifest import Manifest, Problem
     from sora_async.batch.memory import Forgetful
@@ -45,6 +46,7 @@ _MODULES = {
     "PostgresLedger": "postgres",
     "Problem": "manifest",
     "SqliteLedger": "sqlite",
+    "generate_many_on": "fleet",
     "write_gallery": "gallery",
 }
 

@@ -6,36 +6,64 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sora_async.batch import Change, Entry, SqliteLedger, Stage
+from sora_async import LedgerError
+from sora_async.batch import Change, Entry, Ledger, SqliteLedger, Stage
 from sora_async.cli.batch_tally import Tally
+from sora_async.cli.ledger_place import Place, postgres_ledger
+
+if TYPE_CHECKING:
+    _Base = SqliteLedger
+else:
+    _Base = object
 
 PREVIEWS = "sandbox"
 """The account of a ledger of previews: no relay's, so that no run takes them for videos that were bought."""
 
+_NO_LEDGER = "there is no such ledger"
+"""What a database says of one that the first run makes."""
+
 _ENDED_WITH_IT = "its sandbox has ended"
 
 
-class WatchedLedger(SqliteLedger):
+class _Watched(_Base):
     """Tells a tally all that it takes."""
 
-    def __init__(self, path: Path, tally: Tally) -> None:
-        super().__init__(path)
-        self._tally = tally
+    _tally: Tally
 
     async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:
-        """As SqliteLedger has it."""
+        """As the ledger has it."""
         entry = await super().enter(key, request, intend=intend)
         if entry is not None:
             self._tally.entered(entry)
         return entry
 
     async def record(self, change: Change) -> None:
-        """As SqliteLedger has it."""
+        """As the ledger has it."""
         # Before it is written: a run that is stopped at once does not wait for that.
         self._tally.changed(change)
         await super().record(change)
+
+
+class WatchedLedger(_Watched, SqliteLedger):
+    """Tells a tally all that it takes."""
+
+    def __init__(self, path: Path, tally: Tally) -> None:
+        super().__init__(path)
+        self._tally = tally
+
+
+def make_watched(place: Place, tally: Tally) -> Ledger:
+    """Make a ledger that tells a tally all that it takes."""
+    if place.dsn is None:
+        return WatchedLedger(Path(place.text), tally)
+    kind = postgres_ledger()
+
+    class WatchedPostgresLedger(_Watched, kind):  # type: ignore[misc, valid-type] # it needs an extra
+        _tally = tally
+
+    return cast(Ledger, cast(Any, WatchedPostgresLedger)(place.dsn, name=place.name))
 
 
 class PreviewLedger(WatchedLedger):
@@ -72,8 +100,11 @@ class PreviewLedger(WatchedLedger):
         await self.record(Change(key=entry.key, stage=stage, reason=_ENDED_WITH_IT))
 
 
-class DryLedger(SqliteLedger):
+class DryLedger:
     """Counts what would be bought. Nothing can be, for it answers that another process is at work on everything.
+
+    Args:
+        place: the ledger, which is only read.
 
     Attributes:
         known: how many inputs the ledger knows in which stage.
@@ -81,18 +112,23 @@ class DryLedger(SqliteLedger):
         conflicts: keys that stand for another request in the ledger.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, place: Place) -> None:
         self.known: Counter[Stage] = Counter()
         self.kinds: Counter[tuple[str, int | None]] = Counter()
         self.conflicts: list[str] = []
+        self._place = place
         self._entries: dict[str, tuple[Stage, int]] = {}
 
     async def open(self, account: str) -> None:  # noqa: ARG002 it is only read
         """Read what there is."""
-        if self.path.exists():
-            async for entry in self.entries():
+        if not self._place.is_there():
+            return
+        try:
+            async for entry in self._place.ledger().entries():
                 self._entries[entry.key] = entry.stage, _digest(entry.request)
+        except LedgerError as error:
+            if _NO_LEDGER not in str(error):
+                raise
 
     async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:  # noqa: ARG002
         """Count an input, and let nobody go on with it."""
@@ -111,6 +147,22 @@ class DryLedger(SqliteLedger):
 
     async def remember(self, name: str, text: str) -> None:
         """It is only read."""
+
+    async def close(self) -> None:
+        """It was only read."""
+
+
+class DryFileLedger(DryLedger, SqliteLedger):
+    """The same for a file, from whose folder local pictures are named."""
+
+    def __init__(self, place: Place) -> None:
+        SqliteLedger.__init__(self, place.text)
+        DryLedger.__init__(self, place)
+
+
+def make_dry(place: Place) -> DryLedger:
+    """Make a ledger that lets nothing be bought."""
+    return DryFileLedger(place) if place.dsn is None else DryLedger(place)
 
 
 def _digest(request: Mapping[str, Any]) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
 
 from sora_async.batch import BatchPolicy, Manifest
 from sora_async.cli.failures import USAGE, Failure, Job
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.reporting import Output
 from sora_async.cli.wording import show_count
+
+# A Path keeps one slash of two.
+_URL = re.compile(r"[a-z][a-z0-9+.:-]+:/", re.IGNORECASE)
 
 LEDGER_NAME = "batch.ledger"
 """The ledger of a batch, in its folder, if no other is named."""
@@ -23,8 +28,10 @@ class Order:
     """The inputs; `-` for standard input."""
     directory: Path
     """Where the files go."""
-    ledger: Path
+    ledger: Place
     """Where the account is kept."""
+    dask: str | None = None
+    """The address of the scheduler of the fleet that brings it; None for this process alone."""
     policy: BatchPolicy
     """The limits."""
     job: Job
@@ -39,8 +46,28 @@ def check_folder(directory: Path) -> None:
     Raises:
         ValueError: they will not.
     """
+    if _URL.match(str(directory)):
+        raise ValueError(
+            "--output is a URL: the command writes into folders, and Client.generate_many into stores, too"
+        )
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"--output {str(directory)!r} is no folder: name another one")
+
+
+def check_ledger(order: Order) -> None:
+    """Check that the ledger fits the rest.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if order.job.is_sandbox and (order.dask or order.ledger.dsn):
+        raise ValueError(
+            "--sandbox is within this process, and its ledger a file: for a fleet start `sora-async sandbox`"
+        )
+    if order.dask and order.ledger.dsn is None:
+        raise ValueError("--dask needs a ledger that all workers can write: --ledger postgresql://user@host/database")
+    if order.dask and order.job.base_url is not None:
+        raise ValueError("--base-url is for this process: with --dask set SORA_BASE_URL where the workers are started")
 
 
 def check_manifest(manifest: Manifest, output: Output) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from sora_async import Client
-from sora_async.batch import Manifest, Stage
-from sora_async.cli.batch_ledgers import DryLedger
+from sora_async.batch import Ledger, Manifest, Stage
+from sora_async.cli.batch_ledgers import DryLedger, make_dry
 from sora_async.cli.batch_order import Order, check_manifest
 from sora_async.cli.failures import DONE, USAGE
 from sora_async.cli.reporting import Output
@@ -27,7 +27,7 @@ def rehearse(order: Order, *, is_json: bool) -> int:
     with one_end(order.job, output), Manifest(order.manifest) as manifest:
         if not check_manifest(manifest, output):
             return USAGE
-        ledger = DryLedger(order.ledger)
+        ledger = make_dry(order.ledger)
         asyncio.run(_count(order, manifest, ledger))
         output.done(_describe(order, ledger, manifest.count))
         return USAGE if ledger.conflicts else DONE
@@ -36,7 +36,7 @@ def rehearse(order: Order, *, is_json: bool) -> int:
 async def _count(order: Order, manifest: Manifest, ledger: DryLedger) -> None:
     # The same way as the real run, for it makes the keys; the client has nothing to do.
     async with Client("none", order.job.base_url) as client:
-        outcomes = client.generate_many(manifest.items(), ledger=ledger, directory=order.directory)
+        outcomes = client.generate_many(manifest.items(), ledger=cast(Ledger, ledger), directory=order.directory)
         ledger.conflicts += [outcome.key async for outcome in outcomes]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from sora_async import LedgerError
-from sora_async.batch import Manifest, SqliteLedger, write_gallery
-from sora_async.cli.batch_ledgers import PreviewLedger, WatchedLedger
+from sora_async import LedgerError, Outcome
+from sora_async.batch import Ledger, Manifest, write_gallery
+from sora_async.cli.batch_ledgers import PreviewLedger, make_watched
 from sora_async.cli.batch_order import Order, check_folder, check_manifest
 from sora_async.cli.batch_screen import keep_ticking, open_batch_screen
 from sora_async.cli.batch_summary import Summary, describe_outcome
@@ -44,7 +45,8 @@ class BatchRun:
             typer.Exit: nothing could be begun; why is said.
         """
         with one_end(self._order.job, self._output, self._signals), Manifest(self._order.manifest) as manifest:
-            check_relay(self._order.job)
+            if self._order.dask is None:  # else the workers have the key
+                check_relay(self._order.job)
             check_folder(self._order.directory)
             if not check_manifest(manifest, self._output):
                 return USAGE
@@ -65,6 +67,7 @@ class BatchRun:
             tally=self._tally,
             directory=self._order.directory,
             ledger=self._order.ledger,
+            is_fleet=self._order.dask is not None,
             page=self._page,
             failure=self._failure,
             signal_number=self._signals.number,
@@ -92,6 +95,9 @@ class BatchRun:
 
     async def _follow(self, manifest: Manifest) -> None:
         order = self._order
+        if order.dask is not None:
+            await self._follow_fleet(order.dask, manifest)
+            return
         async with open_client(order.job, self._tally.heard) as client:
             outcomes = client.generate_many(
                 manifest.items(),
@@ -100,21 +106,41 @@ class BatchRun:
                 directory=order.directory,
                 policy=order.policy,
             )
-            async with aclosing(outcomes):
-                async for outcome in outcomes:
-                    end, row = self._tally.ended(outcome)
-                    self._output.fact(*describe_outcome(outcome, end, row))
-                    self._screen.ended(end, row, outcome.request.prompt)
+            await self._tell(outcomes)
 
-    def _make_ledger(self) -> SqliteLedger:
+    async def _follow_fleet(self, address: str, manifest: Manifest) -> None:
+        order = self._order
+        try:
+            from sora_async.batch import generate_many_on  # noqa: PLC0415 it needs an extra
+        except ModuleNotFoundError:
+            raise ImportError("--dask needs Dask: pip install 'sora_async[dask]'") from None
+        outcomes = generate_many_on(
+            address,
+            manifest.items(),
+            concurrency=order.policy.concurrency,
+            ledger=order.ledger.ledger(),
+            directory=order.directory,
+            policy=order.policy,
+            on_entry=self._tally.brought,
+        )
+        await self._tell(outcomes)
+
+    async def _tell(self, outcomes: AsyncGenerator[Outcome, None]) -> None:
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                end, row = self._tally.ended(outcome)
+                self._output.fact(*describe_outcome(outcome, end, row))
+                self._screen.ended(end, row, outcome.request.prompt)
+
+    def _make_ledger(self) -> Ledger:
         if not self._order.job.is_sandbox:
-            return WatchedLedger(self._order.ledger, self._tally)
-        return PreviewLedger(self._order.ledger, self._order.directory, self._tally)
+            return make_watched(self._order.ledger, self._tally)
+        return PreviewLedger(Path(self._order.ledger.text), self._order.directory, self._tally)
 
     async def _write_page(self) -> None:
         order = self._order
         try:
-            page = await write_gallery(SqliteLedger(order.ledger), order.directory, ledger_file=order.ledger)
+            page = await write_gallery(order.ledger.ledger(), order.directory, ledger_file=str(order.ledger))
         except (ImportError, LedgerError, OSError) as error:
             self._output.note(f"no page was written: {error}")
         else:

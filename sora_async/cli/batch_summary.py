@@ -12,6 +12,7 @@ import attrs
 from sora_async import Outcome
 from sora_async.cli.batch_tally import End, Row, Tally
 from sora_async.cli.failures import DEADLINE, DONE, ERROR, TASK_FAILED, UNCERTAIN, Failure
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.wording import clean, show_count, show_span
 
 # The first match speaks.
@@ -59,8 +60,10 @@ class Summary:
     """What was counted, closed."""
     directory: Path
     """Where the files are."""
-    ledger: Path
+    ledger: Place
     """Where the account is."""
+    is_fleet: bool = False
+    """Whether other machines brought it, of which only the ends are known here."""
     page: Path | None = None
     """The page, if it was written."""
     failure: Failure | None = None
@@ -93,7 +96,7 @@ class Summary:
             "inputs": self.tally.total,
             **{end.name.lower(): self.tally.ends[end] for end in End},
             "under_way": len(self.tally.rows),
-            "unbought": self.tally.unbought,
+            "unbought": None if self.is_fleet else self.tally.unbought,
             "bought": self.tally.bought,
             "elapsed_s": round(self.tally.elapsed_s, 3),
             "directory": str(self.directory),
@@ -108,8 +111,10 @@ class Summary:
         tally = self.tally
         counts = [f"{tally.ends[end]} {end.value}" for end in End if tally.ends[end] or end is End.DONE]
         counts += [f"{len(tally.rows)} going on at the relay"] if tally.rows else []
-        counts += [f"{tally.unbought} not bought"] if tally.unbought else []
-        pace = f"{tally.bought} bought in this run, which took {show_span(tally.elapsed_s)}"
+        counts += [f"{tally.unbought} not {'finished' if self.is_fleet else 'bought'}"] if tally.unbought else []
+        # Of what a fleet has not finished, only its ledger knows whether it was bought.
+        whose = " of those" if self.is_fleet and tally.unbought else ""
+        pace = f"{tally.bought}{whose} bought in this run, which took {show_span(tally.elapsed_s)}"
         lines = [
             *self._interruption(),
             f"{show_count(tally.total, 'input')}: {', '.join(counts)}; {pace}",

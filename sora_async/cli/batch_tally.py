@@ -131,6 +131,17 @@ class Tally:
         row.stage, row.share, row.ends_at = change.stage, None, None
         self._note_task(change.key, change.task_id)
 
+    def brought(self, entry: Entry, is_new: bool) -> None:
+        """Another machine has brought an input to its end; `is_new` tells whether it was bought in this run."""
+        self.bought += is_new
+        self.rows[entry.key] = Row(
+            name=str(entry.request.get("prompt", "")),
+            stage=entry.stage,
+            is_known=not is_new and entry.stage in SETTLED,
+            since=self._began,
+        )
+        self._note_task(entry.key, entry.task_id)
+
     def _note_task(self, key: str, task_id: str | None) -> None:
         if task_id is not None:
             self.rows[key].task_id = task_id

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from sora_async.batch import BatchPolicy, SqliteLedger, write_gallery
+from sora_async.batch import BatchPolicy, write_gallery
 from sora_async.cli import options as given
-from sora_async.cli.batch_order import LEDGER_NAME, Order
+from sora_async.cli.batch_order import LEDGER_NAME, Order, check_ledger
 from sora_async.cli.batch_rehearsal import rehearse
 from sora_async.cli.batch_run import BatchRun
 from sora_async.cli.failures import Job
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.options import DEFAULT_TIMEOUT_S, read_timeout
 from sora_async.cli.reporting import Output
 from sora_async.cli.running import one_end
@@ -30,8 +31,14 @@ ManifestFile = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the videos go; made if missing.")]
-LedgerFile = Annotated[
-    Path | None, typer.Option("--ledger", metavar="FILE", help=f"The account; else {LEDGER_NAME} in the folder.")
+LedgerPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="LEDGER",
+        help="The account: a file, postgresql://..., or the name of an environment variable that holds such a DSN; "
+        f"else {LEDGER_NAME} in the folder.",
+    ),
 ]
 
 
@@ -50,7 +57,7 @@ def batch(
     ] = _LIMITS.downloads,
     max_tasks: Annotated[int | None, typer.Option(min=1, metavar="N", help="The most that this run may buy.")] = None,
     timeout: given.Timeout = DEFAULT_TIMEOUT_S,
-    ledger: LedgerFile = None,
+    ledger: LedgerPlace = None,
     on_uncertain: Annotated[
         Literal["keep", "retry"],
         typer.Option(help="A create in doubt is kept for you to settle, or sent again, which may pay twice."),
@@ -58,6 +65,10 @@ def batch(
     max_resends: Annotated[
         int, typer.Option(min=0, metavar="N", help="With --on-uncertain retry: how many are sent again at most.")
     ] = 0,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler do it, such as tcp://host:8786."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be bought, and buy nothing.")] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write index.html at the end.")] = True,
     sandbox: given.UseSandbox = False,
@@ -72,7 +83,8 @@ def batch(
         order = Order(
             manifest=manifest,
             directory=output,
-            ledger=ledger or output / LEDGER_NAME,
+            ledger=Place(ledger or str(output / LEDGER_NAME)),
+            dask=dask,
             policy=BatchPolicy(
                 concurrency=concurrency,
                 creates=creates,
@@ -85,20 +97,21 @@ def batch(
             job=job,
             wants_page=page,
         )
+        check_ledger(order)
     raise typer.Exit(rehearse(order, is_json=as_json) if dry_run else BatchRun(order, is_json=as_json).run())
 
 
 def gallery(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a batch.")],
     *,
-    ledger: LedgerFile = None,
+    ledger: LedgerPlace = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The heading; else the folder's name.")] = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Write the page of a batch, index.html in its folder, and print its path."""
     output = Output(is_json=as_json)
-    file = ledger or directory / LEDGER_NAME
+    place = Place(ledger or str(directory / LEDGER_NAME))
     with one_end(Job(verb="gallery"), output):
-        page = asyncio.run(write_gallery(SqliteLedger(file), directory, ledger_file=file, title=title))
+        page = asyncio.run(write_gallery(place.ledger(), directory, ledger_file=str(place), title=title))
         path = str(directory / page.name)
         output.done(Result(facts={"path": path}, text=path))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from sora_async.batch import SqliteLedger, Stage
+from sora_async.batch import Stage
 from sora_async.cli import options as given
 from sora_async.cli.failures import Job
 from sora_async.cli.ledger_export import export_ledger
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.ledger_resolve import Way, resolve_entry
 from sora_async.cli.ledger_show import show_entry, show_ledger
 from sora_async.cli.options import check_output
@@ -26,12 +26,16 @@ ledger = typer.Typer(
     rich_markup_mode=None,
 )
 
-LedgerFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ledger, such as videos/batch.ledger.")]
+_PLACES = "postgresql://..., or the name of an environment variable that holds such a DSN; #name for another one in it."
+
+LedgerPlace = Annotated[
+    str, typer.Argument(metavar="LEDGER", help=f"The ledger: a file, such as videos/batch.ledger, or {_PLACES}")
+]
 
 
 @ledger.command()
 def show(
-    file: LedgerFile,
+    place: LedgerPlace,
     *,
     state: Annotated[list[Stage] | None, typer.Option(help="Only what is in this state. Repeatable.")] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="All of one entry, each of its steps too.")] = None,
@@ -41,16 +45,16 @@ def show(
     output = Output(is_json=as_json)
     with one_end(Job(verb="show"), output):
         if key is None:
-            asyncio.run(show_ledger(SqliteLedger(file), state or [], output))
+            asyncio.run(show_ledger(Place(place), state or [], output))
         else:
-            asyncio.run(show_entry(SqliteLedger(file), key, output))
+            asyncio.run(show_entry(Place(place), key, output))
 
 
 @ledger.command()
 def resolve(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Its key, as show lists it.")],
     *,
-    file: Annotated[Path, typer.Option("--ledger", metavar="FILE", help="The ledger.")],
+    place: Annotated[str, typer.Option("--ledger", metavar="LEDGER", help=f"The ledger: a file, or {_PLACES}")],
     task_id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", help="It was bought, and this is its id; the next run fetches it."),
@@ -65,12 +69,12 @@ def resolve(
         chosen = [way for way, is_chosen in zip(Way, (task_id is not None, lost, retry), strict=True) if is_chosen]
         if len(chosen) != 1:
             raise ValueError("give exactly one of --id, --lost and --retry")
-        output.done(asyncio.run(resolve_entry(SqliteLedger(file), key, chosen[0], task_id)))
+        output.done(asyncio.run(resolve_entry(Place(place), key, chosen[0], task_id)))
 
 
 @ledger.command()
 def export(
-    file: LedgerFile,
+    place: LedgerPlace,
     *,
     form: Annotated[
         Literal["csv", "jsonl"],
@@ -86,7 +90,7 @@ def export(
     with one_end(Job(verb="export"), said):
         if output is not None:
             check_output(output, may_replace=force)
-        incomplete = export_ledger(SqliteLedger(file), form, output)
+        incomplete = export_ledger(Place(place), form, output)
         if incomplete and form == "jsonl":
             count = show_count(incomplete, "line")
             said.note(f"{count} cannot be run again: of pictures that were data: URIs the ledger has the digests only")

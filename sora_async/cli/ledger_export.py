@@ -17,7 +17,8 @@ from typing import Any, TextIO
 import attrs
 
 from sora_async import VideoRequest
-from sora_async.batch import Entry, SqliteLedger
+from sora_async.batch import Entry
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.ledger_show import entry_facts
 from sora_async.cli.screen import write_line
 
@@ -32,11 +33,11 @@ _DIGEST = re.compile(r'"data:[\w.+-]+/[\w.+-]+;sha256,[0-9a-f]{64}"')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export_ledger(ledger: SqliteLedger, form: str, target: Path | None) -> int:
+def export_ledger(place: Place, form: str, target: Path | None) -> int:
     """Write all entries in the order in which they were entered.
 
     Args:
-        ledger: what to write.
+        place: the ledger.
         form: `csv` or `jsonl`.
         target: the file, which is replaced at the end; None writes to stdout.
 
@@ -48,9 +49,9 @@ def export_ledger(ledger: SqliteLedger, form: str, target: Path | None) -> int:
         OSError: the file cannot be written.
     """
     if target is None:
-        return asyncio.run(_write(ledger, form, Path.cwd(), lambda line: write_line(sys.stdout, line)))
+        return asyncio.run(_write(place, form, Path.cwd(), lambda line: write_line(sys.stdout, line)))
     with _replacing(target) as file:
-        return asyncio.run(_write(ledger, form, target.absolute().parent, lambda line: print(line, file=file)))
+        return asyncio.run(_write(place, form, target.absolute().parent, lambda line: print(line, file=file)))
 
 
 @contextlib.contextmanager
@@ -65,8 +66,8 @@ def _replacing(target: Path) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-async def _write(ledger: SqliteLedger, form: str, folder: Path, write: Callable[[str], object]) -> int:
-    pictures = ledger.path.absolute().parent
+async def _write(place: Place, form: str, folder: Path, write: Callable[[str], object]) -> int:
+    ledger, pictures = place.ledger(), place.pictures
     await ledger.events("")  # to fail before the first line, if it cannot be read
     if form == "csv":
         write(_join([*_ACCOUNT, *_FIELDS, "extra"]))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
-from sora_async.batch import Change, Entry, SqliteLedger, Stage
+from sora_async.batch import Change, Entry, Stage
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.ledger_show import find_entry
 from sora_async.cli.wording import Result, clean
+
+if TYPE_CHECKING:
+    from sora_async.cli.ledger_place import AnyLedger
 
 
 class Way(enum.Enum):
@@ -32,11 +37,11 @@ _ENDS = {
 _MAX_ID_LENGTH = 512
 
 
-async def resolve_entry(ledger: SqliteLedger, key: str, way: Way, task_id: str | None) -> Result:
+async def resolve_entry(place: Place, key: str, way: Way, task_id: str | None) -> Result:
     """Settle one entry.
 
     Args:
-        ledger: where it is, not open.
+        place: the ledger.
         key: which.
         way: how.
         task_id: its id, for Way.ID.
@@ -45,10 +50,11 @@ async def resolve_entry(ledger: SqliteLedger, key: str, way: Way, task_id: str |
         LedgerError: the ledger cannot be used, or a batch is writing it.
         ValueError: there is no such entry, or it cannot be settled so.
     """
-    await find_entry(ledger, key)
+    ledger = place.ledger()
+    await find_entry(place, ledger, key)
     await ledger.open(await ledger.account())
     try:
-        entry = await find_entry(ledger, key)
+        entry = await find_entry(place, ledger, key)
         _check_way(entry, way)
         if task_id is not None:
             await _check_id(ledger, entry, task_id)
@@ -70,7 +76,7 @@ def _check_way(entry: Entry, way: Way) -> None:
         )
 
 
-async def _check_id(ledger: SqliteLedger, entry: Entry, task_id: str) -> None:
+async def _check_id(ledger: AnyLedger, entry: Entry, task_id: str) -> None:
     if not (0 < len(task_id) <= _MAX_ID_LENGTH and task_id.isprintable() and task_id == task_id.strip()):
         raise ValueError(f"--id: {clean(task_id, 80)!r} is not a task id")
     for other in await ledger.entries_of_task(task_id):

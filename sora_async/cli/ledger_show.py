@@ -6,18 +6,23 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sora_async.batch import Entry, SqliteLedger, Stage
+from sora_async.batch import Entry, Stage
+from sora_async.cli.ledger_place import Place
 from sora_async.cli.reporting import Output
 from sora_async.cli.wording import Result, clean, show_count, table
+
+if TYPE_CHECKING:
+    from sora_async.cli.ledger_place import AnyLedger
 
 _WIDEST = 40
 _SHOWN = 160
 
 
-async def show_ledger(ledger: SqliteLedger, stages: Sequence[Stage], output: Output) -> None:
+async def show_ledger(place: Place, stages: Sequence[Stage], output: Output) -> None:
     """List the entries in these stages; none: all."""
+    ledger = place.ledger()
     counts: Counter[Stage] = Counter()
     widths = [0, 0]
     async for entry in ledger.entries():
@@ -28,18 +33,19 @@ async def show_ledger(ledger: SqliteLedger, stages: Sequence[Stage], output: Out
     async for entry in ledger.entries(*stages):
         output.fact({"event": "entry", **entry_facts(entry)}, _line(entry, *widths))
     if counts[Stage.UNCERTAIN]:
-        words = ["sora-async", "ledger", "resolve", "KEY", "--id", "ID|--lost|--retry", "--ledger", str(ledger.path)]
+        words = ["sora-async", "ledger", "resolve", "KEY", "--id", "ID|--lost|--retry", "--ledger", str(place)]
         command = shlex.join(words).replace("'ID|--lost|--retry'", "ID|--lost|--retry")
         output.note(f"settle the uncertain ones, each with: {command}")
 
 
-async def show_entry(ledger: SqliteLedger, key: str, output: Output) -> None:
+async def show_entry(place: Place, key: str, output: Output) -> None:
     """Show all of one entry.
 
     Raises:
         ValueError: there is none of this key.
     """
-    entry = await find_entry(ledger, key)
+    ledger = place.ledger()
+    entry = await find_entry(place, ledger, key)
     events = [
         {
             "at": moment(event.at),
@@ -55,7 +61,7 @@ async def show_entry(ledger: SqliteLedger, key: str, output: Output) -> None:
     output.done(Result(facts={**facts, "events": events}, text="\n".join([table(_flat(facts)), "", *steps])))
 
 
-async def find_entry(ledger: SqliteLedger, key: str) -> Entry:
+async def find_entry(place: Place, ledger: AnyLedger, key: str) -> Entry:
     """Answer the entry of a key.
 
     Raises:
@@ -63,7 +69,7 @@ async def find_entry(ledger: SqliteLedger, key: str) -> Entry:
     """
     entry = await ledger.entry(key)
     if entry is None:
-        command = shlex.join(["sora-async", "ledger", "show", str(ledger.path)])
+        command = shlex.join(["sora-async", "ledger", "show", str(place)])
         raise ValueError(f"{clean(key)!r} is no key in this ledger; see them with: {command}")
     return entry
 

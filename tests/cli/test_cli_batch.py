@@ -113,6 +113,7 @@ def test_batch_buys_no_more_than_max_tasks(cli, relay):
         (("--timeout", "nan"), "--timeout"),
         (("--sandbox", "--base-url", "http://127.0.0.1:1"), "--base-url"),
         (("-o", "m.jsonl"), "is no folder"),
+        (("-o", "s3://bucket/boats"), "writes into folders"),
     ],
 )
 def test_batch_refuses_contradictions(cli, relay, options, text):

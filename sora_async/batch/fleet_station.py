@@ -1,0 +1,251 @@
+"""The part of a batch that one worker of its fleet brings: a client, a ledger, and runs of the one-machine batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import attrs
+
+from sora_async.batch.budget import Budget
+from sora_async.batch.fleet_ledger import SharedLedger
+from sora_async.batch.fleet_order import Job, Order
+from sora_async.batch.item import BatchItem
+from sora_async.batch.ledger import Change, Entry, Stage
+from sora_async.batch.outcome import Outcome
+from sora_async.errors import BatchStoppedError, LedgerError
+
+QUIET_S = 5.0
+"""A run to which nothing was given for so long is ended, for one that has stopped buying says so at its end."""
+
+
+@attrs.define(eq=False)
+class Desk:
+    """One input that is being brought."""
+
+    may_buy: bool
+    """Whether it may be bought."""
+    coming: asyncio.Future[Outcome | None]
+    """Its outcome; None if it was not brought to its end."""
+    entry: Entry | None = None
+    """It in the ledger, as last seen."""
+    was_planned: bool = False
+    """Whether it was not bought when it was looked up."""
+    bought: Stage | None = None
+    """How far the create of this process has come; None if it sent none."""
+    is_busy: bool = False
+    """Whether somebody else is at work on it."""
+    is_unbought: bool = False
+    """Whether it is not bought, and must not be."""
+
+    @property
+    def has_bought(self) -> bool:
+        """Whether it is bought, or in doubt."""
+        return self.is_new or not self.was_planned
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this process has bought it, for certain or perhaps."""
+        return self.bought not in {None, Stage.PLANNED}
+
+
+class _Shift:
+    """One run, with one share of the limits.
+
+    Args:
+        creates: its share.
+        downloads: its share.
+
+    Attributes:
+        is_over: whether it takes no more.
+    """
+
+    def __init__(self, creates: int, downloads: int) -> None:
+        self.share = (creates, downloads)
+        self.is_over = False
+        self.keys: set[str] = set()
+        self._items: asyncio.Queue[BatchItem | None] = asyncio.Queue()
+
+    def give(self, key: str, item: BatchItem) -> None:
+        """Add an input."""
+        self.keys.add(key)
+        self._items.put_nowait(item)
+
+    def end(self) -> None:
+        """Give no more."""
+        if not self.is_over:
+            self.is_over = True
+            self._items.put_nowait(None)
+
+    async def items(self) -> AsyncGenerator[BatchItem, None]:
+        """What the run reads."""
+        try:
+            while True:
+                async with asyncio.timeout(QUIET_S):
+                    item = await self._items.get()
+                if item is None:
+                    return
+                yield item
+        except TimeoutError:
+            return
+        finally:
+            self.is_over = True
+
+
+class Station:
+    """Brings inputs of one batch, any number at once, each to its end.
+
+    Args:
+        order: the batch.
+
+    Attributes:
+        stopped_by: why nothing more may be bought; None as long as it may.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self.stopped_by: Exception | None = None
+        self._order = order
+        self._client = order.client()
+        self._ledger = SharedLedger(order.ledger, self)
+        # The runs have budgets of their own; this one sees across them, and at once.
+        self._budget = Budget(None)
+        self._desks: dict[str, Desk] = {}
+        self._callers = 0
+        self._left_at = 0.0
+        self._shift = _Shift(0, 0)
+        self._shift.end()
+        self._runs: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its ledger is of no use any more; a new one may be."""
+        return isinstance(self.stopped_by, LedgerError)
+
+    @property
+    def idle_s(self) -> float:
+        """For how many seconds nobody has waited for anything; negative if somebody does."""
+        return -1.0 if self._callers else asyncio.get_running_loop().time() - self._left_at
+
+    async def bring(self, job: Job) -> tuple[Desk, Outcome | None]:
+        """Bring one input to its end, or as far as it goes. Cancelling it lets the others go on."""
+        desk = self._desks.get(job.key) or self._begin(job)
+        self._callers += 1
+        try:
+            return desk, await asyncio.shield(desk.coming)
+        finally:
+            self._callers -= 1
+            self._left_at = asyncio.get_running_loop().time()
+
+    def _begin(self, job: Job) -> Desk:
+        desk = Desk(job.may_buy, asyncio.get_running_loop().create_future())
+        if self.stopped_by is not None or self._closing is not None:
+            desk.coming.set_result(None)
+            return desk
+        self._desks[job.key] = desk
+        if self._shift.is_over or self._shift.share != (job.creates, job.downloads):
+            self._shift.end()
+            self._shift = _Shift(job.creates, job.downloads)
+            run = asyncio.create_task(self._run(self._shift))
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
+        self._shift.give(job.key, job.item)
+        return desk
+
+    async def _run(self, shift: _Shift) -> None:
+        order = self._order
+        creates, downloads = shift.share
+        policy = attrs.evolve(order.policy, creates=creates, downloads=downloads, max_tasks=None)
+        try:
+            outcomes = self._client.generate_many(
+                shift.items(),
+                concurrency=policy.concurrency,
+                ledger=self._ledger,
+                directory=order.directory,
+                policy=policy,
+            )
+            async with aclosing(outcomes):
+                async for outcome in outcomes:
+                    self._deliver(outcome)
+        except Exception as error:  # noqa: BLE001 it is reported, and ends the batch
+            self._stop(error)
+        finally:
+            shift.is_over = True
+            for key in shift.keys & self._desks.keys():
+                self._end(key, None)
+
+    def may_buy(self, key: str) -> bool:
+        """As Watcher has it."""
+        return self._desks[key].may_buy and not self._ledger.is_closed_for_buying
+
+    def saw(self, key: str, entry: Entry | None) -> bool:
+        """As Watcher has it."""
+        desk = self._desks[key]
+        desk.entry = entry
+        desk.was_planned = entry is not None and entry.stage is Stage.PLANNED
+        if entry is None:
+            desk.is_busy = True
+        elif desk.was_planned and not self.may_buy(key):
+            desk.is_unbought = True
+        else:
+            return True
+        self._end(key, None)
+        return False
+
+    def noted(self, change: Change) -> None:
+        """As Watcher has it."""
+        desk, stage = self._desks.get(change.key), change.stage
+        if desk is None or desk.entry is None:
+            return
+        desk.entry = attrs.evolve(desk.entry, stage=stage, task_id=change.task_id or desk.entry.task_id)
+        if stage is Stage.INTENDED or desk.bought is Stage.INTENDED:
+            desk.bought = stage
+            if stage is Stage.SUBMITTED:
+                self._budget.settle(None)
+
+    def _deliver(self, outcome: Outcome) -> None:
+        error, desk = outcome.error, self._desks[outcome.key]
+        if isinstance(error, BatchStoppedError):
+            self._end(outcome.key, None)
+            return
+        if error is not None:
+            is_of_create = desk.bought in {Stage.INTENDED, Stage.PLANNED, Stage.UNCERTAIN}
+            (self._budget.settle if is_of_create else self._budget.notice)(error)
+            if self._budget.stopped_by is not None:
+                self._stop(self._budget.stopped_by)
+        self._end(outcome.key, outcome)
+
+    def _end(self, key: str, outcome: Outcome | None) -> None:
+        self._desks.pop(key).coming.set_result(outcome)
+
+    def _stop(self, reason: Exception) -> None:
+        """Buy nothing more; what was bought is brought home, unless the ledger is lost."""
+        if self.stopped_by is None:
+            self.stopped_by = reason
+            self.stop_buying()
+            self._shift.end()
+            if self.is_lost:
+                self._begin_closing()
+
+    def stop_buying(self) -> None:
+        """Let no create leave any more."""
+        self._ledger.is_closed_for_buying = True
+
+    async def close(self) -> None:
+        """Buy nothing more, bring home the creates under way, let go of the ledger; the rest stays for a later run."""
+        await asyncio.shield(self._begin_closing())
+
+    def _begin_closing(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        return self._closing
+
+    async def _close(self) -> None:
+        self.stop_buying()
+        for run in self._runs:
+            run.cancel()
+        if self._runs:
+            await asyncio.wait(self._runs)
+        await self._ledger.end()
+        await self._client.close()

@@ -1,0 +1,152 @@
+"""What runs within the workers of a fleet, in the event loop of each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+from distributed import WorkerPlugin, get_worker
+from distributed.protocol.pickle import loads
+from distributed.worker_state_machine import SecedeEvent
+
+from sora_async.batch.fleet_order import Job, Order, Report
+from sora_async.batch.fleet_station import Station
+from sora_async.errors import LedgerError
+
+PLUGIN = "sora_async"
+BUSY_S = 0.5
+"""How often an input is looked at on which somebody else is at work: a dead worker holds its ones until its lease
+ends."""
+IDLE_S = 10.0
+"""A station to which nothing was given for so long is closed, for the process that read the batch may be gone."""
+REMEMBERED = 1000
+"""How many batches that are over are known, so that their last jobs come too late."""
+
+
+class Stations(WorkerPlugin):
+    """The stations of one worker, one for each batch. All fleets share the plugin, so nothing is left behind."""
+
+    idempotent = True
+
+    def setup(self, worker: Any) -> None:  # noqa: ARG002 Dask names it
+        """Begin on this worker."""
+        self._stations: dict[str, Station] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopped: deque[str] = deque(maxlen=REMEMBERED)
+        self._over: deque[str] = deque(maxlen=REMEMBERED)
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:  # noqa: ARG002 Dask names them
+        """Nobody waits for a task any more: it, or the process that wanted it, was given up."""
+        task = self._tasks.get(key)
+        if finish == "released" and task is not None:
+            task.cancel()
+
+    async def teardown(self, worker: Any) -> None:  # noqa: ARG002 Dask names it
+        """The worker ends: bring home what was sent."""
+        for batch in tuple(self._stations):
+            self._retire(batch)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def bring(self, job: Job) -> Report:
+        """Bring one input to its end."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 it runs in one
+        self._tasks[job.name] = task
+        try:
+            return await self._bring(job)
+        except asyncio.CancelledError:
+            self._retire_if_idle(job.batch, 0.0)
+            raise
+        finally:
+            del self._tasks[job.name]
+            asyncio.get_running_loop().call_later(IDLE_S, self._retire_if_idle, job.batch, IDLE_S)
+
+    async def _bring(self, job: Job) -> Report:
+        is_second = False
+        while job.batch not in self._over:
+            try:
+                station = self._find(job)
+            except Exception as error:  # noqa: BLE001 it ends the batch, where it is raised
+                return Report(has_bought=True, stopped_by=error)
+            desk, outcome = await station.bring(job)
+            is_lost = station.is_lost and (outcome is None or isinstance(outcome.error, LedgerError))
+            if desk.is_busy:
+                await asyncio.sleep(BUSY_S)
+            elif is_lost and not is_second:
+                # This process was stopped for longer than its lease, or lost its server: it may begin anew, once.
+                self._retire(job.batch, station)
+                is_second = True
+            else:
+                return Report(
+                    outcome=outcome,
+                    entry=desk.entry,
+                    has_bought=desk.has_bought,
+                    is_new=desk.is_new,
+                    is_unbought=desk.is_unbought,
+                    stopped_by=station.stopped_by if is_lost or not station.is_lost else None,
+                )
+        return Report(has_bought=True)
+
+    def _find(self, job: Job) -> Station:
+        station = self._stations.get(job.batch)
+        if station is None:
+            order: Order = loads(job.order)  # type: ignore[no-untyped-call]
+            station = self._stations[job.batch] = Station(order)
+            if job.batch in self._stopped:
+                station.stop_buying()
+        return station
+
+    def _retire_if_idle(self, batch: str, for_s: float) -> None:
+        station = self._stations.get(batch)
+        if station is not None and station.idle_s >= for_s:
+            self._retire(batch)
+
+    def _retire(self, batch: str, station: Station | None = None) -> None:
+        """Close the station of a batch, unless it is another one by now."""
+        found = self._stations.get(batch)
+        if found is not None and (station is None or station is found):
+            del self._stations[batch]
+            closing = asyncio.create_task(found.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def stop_buying(self, batch: str) -> None:
+        """Send no more creates of a batch, and bring home what was bought."""
+        self._stopped.append(batch)
+        station = self._stations.get(batch)
+        if station is not None:
+            station.stop_buying()
+
+    async def leave(self, batch: str) -> None:
+        """End a batch: creates under way come home, the ledger is let go of."""
+        self._over.append(batch)
+        self._retire(batch)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+def _stations(worker: Any) -> Stations:
+    stations: Stations = worker.plugins[PLUGIN]
+    return stations
+
+
+async def bring(job: Job) -> Report:
+    """Bring one input to its end: the task of Dask."""
+    worker = get_worker()
+    # What `secede` does for a task in a thread: it waits for minutes, and many may do so at once.
+    worker.handle_stimulus(SecedeEvent(key=job.name, compute_duration=0.0, stimulus_id=f"secede-{time.time()}"))
+    return await _stations(worker).bring(job)
+
+
+def stop_buying(batch: str, dask_worker: Any) -> None:
+    """As Stations has it."""
+    _stations(dask_worker).stop_buying(batch)
+
+
+async def leave(batch: str, dask_worker: Any) -> None:
+    """As Stations has it."""
+    await _stations(dask_worker).leave(batch)

@@ -1,0 +1,85 @@
+"""Where a ledger is: in a file, or in a database."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from sora_async.batch import SqliteLedger
+
+if TYPE_CHECKING:
+    from sora_async.batch import PostgresLedger
+
+    AnyLedger: TypeAlias = SqliteLedger | PostgresLedger
+
+_DSN = re.compile(r"postgres(?:ql)?://")
+
+
+_USUAL = "default"
+
+
+def postgres_ledger() -> type[PostgresLedger]:
+    """Answer the class of ledgers in databases."""
+    try:
+        from sora_async.batch import PostgresLedger  # noqa: PLC0415 it needs an extra
+    except ModuleNotFoundError:
+        raise ImportError("a ledger in a database needs asyncpg: pip install 'sora_async[postgres]'") from None
+    return PostgresLedger
+
+
+def _check_place(_: object, __: object, text: str) -> None:
+    place, _, name = text.partition("#")
+    if not _DSN.match(place):
+        return
+    try:
+        pickle.dumps(postgres_ledger()(place, name=name or _USUAL))
+    except TypeError:  # it holds what must not be written down
+        raise ValueError(
+            "--ledger holds a password, which other users of this machine can see: put it all into an environment "
+            "variable, and give the name of that"
+        ) from None
+
+
+@attrs.frozen
+class Place:
+    """A ledger by the words of a command line.
+
+    Raises:
+        ValueError: it names a database as it must not be.
+    """
+
+    text: str = attrs.field(validator=_check_place)
+    """A file; or `postgresql://...`, or an environment variable that holds that, and then `#name` for another ledger of
+    the database than the usual one."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def dsn(self) -> str | None:
+        """The address of the database, or the variable that holds it; None if it is a file."""
+        place = self.text.partition("#")[0]
+        return place if _DSN.match(place) or _DSN.match(os.environ.get(place, "")) else None
+
+    @property
+    def name(self) -> str:
+        """Which ledger of the database."""
+        return self.text.partition("#")[2] or _USUAL
+
+    @property
+    def pictures(self) -> Path:
+        """The folder from which the ledger names local pictures."""
+        return Path.cwd() if self.dsn else Path(self.text).absolute().parent
+
+    def is_there(self) -> bool:
+        """Whether it can be read; a database is taken to be there."""
+        return self.dsn is not None or Path(self.text).exists()
+
+    def ledger(self) -> AnyLedger:
+        """Make the ledger, not open."""
+        return SqliteLedger(self.text) if self.dsn is None else postgres_ledger()(self.dsn, name=self.name)

@@ -1,0 +1,76 @@
+"""The parts of one worker of a fleet, where the order of things is what matters."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from ledger_suite import ACCOUNT, CAT
+
+pytest.importorskip("distributed", reason="Dask is not installed: pip install 'sora_async[dask]'")
+
+from sora_async import BatchItem, BatchPolicy, Client
+from sora_async.batch import Change, Stage
+from sora_async.batch.fleet_ledger import SharedLedger
+from sora_async.batch.fleet_order import Job, Order
+from sora_async.batch.fleet_station import Station
+from sora_async.batch.fleet_worker import Stations
+
+
+def job_of(key):
+    item = BatchItem("a cat", key=key)
+    return Job(name=key, batch="b", order=b"", key=key, item=item, may_buy=True, creates=1, downloads=1)
+
+
+@pytest.fixture
+def station(store):
+    def make():
+        return Client("any", "http://127.0.0.1:1")
+
+    return lambda: Station(Order(batch="b", ledger=store(), directory=None, policy=BatchPolicy(), client=make))
+
+
+async def test_shared_ledger_stays_open_until_its_end(store):
+    """Runs open and close it as they come and go."""
+    noted = []
+    shared = SharedLedger(store(), SimpleNamespace(noted=noted.append))
+    await shared.open(ACCOUNT)
+    await shared.open(ACCOUNT)
+    await shared.close()
+    await shared.remember("name", "text")
+    assert await shared.recall("name") == "text"
+    assert [entry async for entry in shared.entries()] == []
+    assert (await shared.enter("cat", CAT, intend=True)).stage is Stage.INTENDED
+    assert await shared.enter("cat", CAT, intend=True) is None
+    assert noted == [Change(key="cat", stage=Stage.INTENDED)]
+    await shared.end()
+    with pytest.raises(RuntimeError, match="not open"):
+        await shared.enter("cat", CAT, intend=True)
+
+
+async def test_station_that_is_closed_before_it_began_ends_what_it_was_given(station):
+    """And what is given to it after that."""
+    station = station()
+    bringing = asyncio.create_task(station.bring(job_of("cat")))
+    await asyncio.sleep(0)
+    await station.close()
+    assert (await bringing)[1] is None
+    assert (await station.bring(job_of("dog")))[1] is None
+
+
+async def test_station_stops_for_its_first_reason(station):
+    """A step of an input that nobody waits for any more is only noted in the ledger."""
+    station = station()
+    station.noted(Change(key="cat", stage=Stage.READY))
+    station._stop(ValueError("first"))
+    station._stop(ValueError("second"))
+    assert str(station.stopped_by) == "first"
+    await station.close()
+
+
+async def test_job_that_comes_after_its_batch_has_ended_is_not_begun():
+    """It may have been on its way when the loop was left."""
+    stations = Stations()
+    stations.setup(worker=None)
+    await stations.leave("b")
+    report = await stations.bring(job_of("cat"))
+    assert (report.outcome, report.entry, report.stopped_by) == (None, None, None)
