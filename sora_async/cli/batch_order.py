@@ -16,9 +16,6 @@ from sora_async.cli.wording import show_count
 # A Path keeps one slash of two.
 _URL = re.compile(r"[a-z][a-z0-9+.:-]+:/", re.IGNORECASE)
 
-LEDGER_NAME = "batch.ledger"
-"""The ledger of a batch, in its folder, if no other is named."""
-
 
 @attrs.frozen(kw_only=True)
 class Order:

@@ -10,11 +10,11 @@ import typer
 
 from sora_async.batch import BatchPolicy, write_gallery
 from sora_async.cli import options as given
-from sora_async.cli.batch_order import LEDGER_NAME, Order, check_ledger
+from sora_async.cli.batch_order import Order, check_ledger
 from sora_async.cli.batch_rehearsal import rehearse
 from sora_async.cli.batch_run import BatchRun
 from sora_async.cli.failures import Job
-from sora_async.cli.ledger_place import Place
+from sora_async.cli.ledger_place import LEDGER_NAME, Place
 from sora_async.cli.options import DEFAULT_TIMEOUT_S, read_timeout
 from sora_async.cli.reporting import Output
 from sora_async.cli.running import one_end

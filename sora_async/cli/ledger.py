@@ -29,7 +29,7 @@ ledger = typer.Typer(
 _PLACES = "postgresql://..., or the name of an environment variable that holds such a DSN; #name for another one in it."
 
 LedgerPlace = Annotated[
-    str, typer.Argument(metavar="LEDGER", help=f"The ledger: a file, such as videos/batch.ledger, or {_PLACES}")
+    str, typer.Argument(metavar="LEDGER", help=f"The ledger: a batch's folder, a file, or {_PLACES}")
 ]
 
 

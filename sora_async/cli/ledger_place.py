@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     AnyLedger: TypeAlias = SqliteLedger | PostgresLedger
 
+LEDGER_NAME = "batch.ledger"
+"""What the ledger of a folder is called."""
+
 _DSN = re.compile(r"postgres(?:ql)?://")
-
-
 _USUAL = "default"
 
 
@@ -30,6 +31,11 @@ def postgres_ledger() -> type[PostgresLedger]:
     except ModuleNotFoundError:
         raise ImportError("a ledger in a database needs asyncpg: pip install 'sora_async[postgres]'") from None
     return PostgresLedger
+
+
+def _find_file(text: str) -> str:
+    """In place of a batch's folder the ledger in it, which is what was meant."""
+    return str(Path(text, LEDGER_NAME)) if Path(text).is_dir() else text
 
 
 def _check_place(_: object, __: object, text: str) -> None:
@@ -53,9 +59,9 @@ class Place:
         ValueError: it names a database as it must not be.
     """
 
-    text: str = attrs.field(validator=_check_place)
-    """A file; or `postgresql://...`, or an environment variable that holds that, and then `#name` for another ledger of
-    the database than the usual one."""
+    text: str = attrs.field(converter=_find_file, validator=_check_place)
+    """A file, or a batch's folder; or `postgresql://...`, or an environment variable that holds one, and `#name` behind it for
+    another ledger of the database than the usual one."""
 
     def __str__(self) -> str:
         return self.text

@@ -63,6 +63,15 @@ def test_show_counts_and_lists(cli, file):
     assert ran.err.endswith("each with: sora-async ledger resolve KEY --id ID|--lost|--retry --ledger my.ledger\n")
 
 
+def test_show_finds_the_ledger_in_the_folder_of_a_batch(cli, file):
+    """The folder is what people remember."""
+    Path("boats").mkdir()
+    Path(file).rename("boats/batch.ledger")
+    ran = cli("ledger", "show", "boats")
+    assert ran.out.startswith("7 entries: ")
+    assert ran.err.endswith("--ledger boats/batch.ledger\n")
+
+
 def test_show_lists_the_states_that_are_asked_for(cli, file):
     """--state may be given more than once; the counts are of all."""
     lines = cli("ledger", "show", file, "--state", "done", "--state", "failed").out.splitlines()
