@@ -60,8 +60,8 @@ class Place:
     """
 
     text: str = attrs.field(converter=_find_file, validator=_check_place)
-    """A file, or a batch's folder; or `postgresql://...`, or an environment variable that holds one, and `#name` behind it for
-    another ledger of the database than the usual one."""
+    """A file, or a batch's folder; or `postgresql://...`, or an environment variable that holds one, and `#name` behind
+    it for another ledger of the database than the usual one."""
 
     def __str__(self) -> str:
         return self.text
