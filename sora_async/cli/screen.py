@@ -8,8 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from sora_async import Downloaded, Event, StatusChanged, Submitted
-from sora_async.cli.wording import clean, event_line, show_share, show_size
+from sora_async import Downloaded, Event, Polled, StatusChanged, Submitted
+from sora_async.cli.wording import clean, event_line, show_share, show_size, show_span
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -64,8 +64,10 @@ class Bar(Lines):
             share = event.received / event.total if event.total else None
             self._show(f"downloading {show_size(event.received)}", share)
             return
-        if isinstance(event, Submitted | StatusChanged):
-            self._show(clean(event.task.status, 30) or "waiting", event.task.progress)
+        if isinstance(event, Submitted | Polled):
+            status = clean(event.task.status, 30) or "waiting"
+            left_s = event.remaining_s if isinstance(event, Polled) else None
+            self._show(status if left_s is None else f"{status}, about {show_span(left_s)} left", event.task.progress)
         if not isinstance(event, StatusChanged):
             super().heard(event)
 

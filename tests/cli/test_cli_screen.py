@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sora_async import Downloaded, Retrying, State, StatusChanged, Submitted, VideoTask
+from sora_async import Downloaded, Polled, Retrying, State, StatusChanged, Submitted, VideoTask
 from sora_async.cli.reporting import Output
 from sora_async.cli.screen import Bar, Lines, open_screen, write_line
 from sora_async.cli.wording import Result
@@ -78,14 +78,25 @@ def test_lines_show_few_of_many_chunks(capsys):
 
 
 def test_bar_shows_status_and_share_without_reading_markup(on_terminal):
-    """The relay's word is shown letter by letter."""
+    """The relay's word is shown letter by letter, and how long it will take if that is known."""
     terminal = on_terminal()
     bar = Bar()
     bar.working("creating")
+    bar.heard(Polled(task=TASK, remaining_s=90.0))
     bar.heard(CHANGED)
     bar.close()
-    assert "[bold]odd" in terminal.getvalue()
+    assert "[bold]odd, about 1 min 30 s left" in terminal.getvalue()
     assert "50%" in terminal.getvalue()
+
+
+def test_bar_tells_no_time_that_is_not_known(on_terminal):
+    """Nothing is made up for a task that was created elsewhere."""
+    terminal = on_terminal()
+    bar = Bar()
+    bar.heard(Polled(task=TASK))
+    bar.close()
+    assert "[bold]odd" in terminal.getvalue()
+    assert "left" not in terminal.getvalue()
 
 
 def test_bar_waits_once_the_id_is_there(on_terminal):
