@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from file_server import Answer, Files, serving, tiny_mp4
+from raw_server import full_port
 
 from sora_async.download import Downloader, DownloadPolicy
 from sora_async.errors import DownloadError, UnsafeURLError
@@ -193,6 +194,15 @@ async def test_download_from_nobody_says_so(tmp_path):
         with pytest.raises(DownloadError, match="cannot be reached") as caught:
             await fetcher.fetch(url, tmp_path / "cat.mp4")
     assert not isinstance(caught.value, UnsafeURLError)
+
+
+async def test_download_from_a_host_that_drops_all_packets_ends(tmp_path):
+    """Connecting has a limit of its own."""
+    policy = DownloadPolicy(delays_s=(), connect_s=0.03)
+    with full_port() as port:
+        async with downloader(policy) as fetcher:
+            with pytest.raises(DownloadError, match="cannot be reached: connecting took too long"):
+                await fetcher.fetch(f"http://127.0.0.1:{port}/cat.mp4", tmp_path / "cat.mp4")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

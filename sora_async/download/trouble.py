@@ -40,5 +40,5 @@ def translate(error: aiohttp.ClientError | TimeoutError) -> DownloadError | Trou
     if isinstance(error, aiohttp.ClientConnectorError):
         return TroubleError(f"its server cannot be reached: {error.os_error.strerror or error.os_error}")
     if isinstance(error, TimeoutError):
-        return TroubleError("its server was silent for too long")
+        return TroubleError("its server cannot be reached: connecting took too long")
     return TroubleError(f"the connection broke ({type(error).__name__})")
