@@ -185,6 +185,33 @@ def test_part_finished_by_another_in_between_is_opened_anew(tmp_path, monkeypatc
     assert path.read_bytes() == (b"a later one!" if another else b"!")
 
 
+@pytest.mark.parametrize("pieces", [[b"a" * 300_000, b"b" * 300_000], [b"c" * 1000] * 600], ids=["large", "small"])
+def test_part_that_fits_in_part_counts_what_fits(tmp_path, pieces):
+    """However the pieces are written, the next try goes on behind the last byte that is on the disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    part = Part(tmp_path / "cat.mp4")
+    part.open()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            part.write(pieces)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    part.close()
+    assert part.size == 500_000
+    assert (tmp_path / ".cat.mp4.part").read_bytes() == b"".join(pieces)[:500_000]
+
+
+def test_part_of_many_small_pieces_is_written_whole(tmp_path):
+    """A slow line brings many."""
+    part = Part(tmp_path / "cat.mp4")
+    part.open()
+    part.write([b"small "] * 600)
+    part.close()
+    assert (part.size, (tmp_path / ".cat.mp4.part").read_bytes()) == (3600, b"small " * 600)
+
+
 def test_part_not_open_is_misuse(tmp_path):
     """A closed part neither writes nor fails to close again."""
     part = Part(tmp_path / "cat.mp4")
