@@ -30,6 +30,7 @@ from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.sources import Requests, read_items
 from sora_async.batch.sqlite import SqliteLedger
+from sora_async.batch.storage import make_storage
 from sora_async.errors import BatchStoppedError, SoraError
 
 MOST_ROUNDS = 10
@@ -118,9 +119,11 @@ async def _run(dask: Any, order: Order, requests: Requests, on_entry: OnEntry | 
 
 def _find_directory(directory: str | os.PathLike[str] | None) -> str | None:
     """The same place for all workers, whatever folders they run in."""
-    if directory is None or "://" in os.fspath(directory):
-        return None if directory is None else os.fspath(directory)
-    return str(Path(directory).absolute())
+    if directory is None:
+        return None
+    make_storage(directory, threads=1).close()  # here, since what it refuses may hold a secret, and must not travel
+    text = os.fspath(directory)
+    return text if "://" in text else str(Path(text).absolute())
 
 
 class _Fleet:

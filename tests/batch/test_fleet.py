@@ -273,6 +273,9 @@ async def test_fleet_refuses_what_it_cannot_keep(dask, store):
             generate_many_on(dask, PROMPTS, ledger=ledger)
     with pytest.raises(ValueError, match="asynchronous=True"):
         generate_many_on(object(), PROMPTS, ledger=store())
+    with pytest.raises(ValueError, match="credentials") as refused:
+        generate_many_on(dask, PROMPTS, ledger=store(), directory="s3://sk-canary:secret@boats")
+    assert "canary" not in str(refused.value)
     with pytest.raises(ValueError, match="in doubt"):
         generate_many_on(dask, PROMPTS, ledger=store(), policy=BatchPolicy(on_uncertain="retry", max_resends=1))
     with pytest.raises(TypeError, match="password"):
