@@ -226,10 +226,9 @@ class Waiter:
         poller.polling = None
         if poller.open:
             poller.plan(delay_s, self._start)
-            poller.wake()
         else:
             self._expected.pop(poller.task_id, None)
-            poller.wake()
+        poller.wake()
 
     def _urgency(self, poller: Poller) -> Urgency:
         """By which one poll goes before another where turns are scarce."""
