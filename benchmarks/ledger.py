@@ -27,9 +27,9 @@ import attrs
 from benchmarks.report import Result, Row, run_alone, show_number
 from benchmarks.stalls import watching
 from sora_async.batch import Change, SqliteLedger, Stage
+from sora_async.batch.ledger_row import Request
 from sora_async.batch.sqlite_book import Book
 from sora_async.batch.sqlite_file import open_book
-from sora_async.batch.sqlite_row import Request
 from sora_async.batch.sqlite_schema import journal_mode
 
 ACCOUNT = "account"

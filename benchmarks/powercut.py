@@ -24,9 +24,9 @@ import attrs
 from benchmarks.faulty_disk import Disk
 from benchmarks.machine import describe
 from sora_async.batch.ledger import MOVES, Change, Stage
+from sora_async.batch.ledger_row import Request
 from sora_async.batch.sqlite_book import Book
 from sora_async.batch.sqlite_file import open_book, read_book
-from sora_async.batch.sqlite_row import Request
 from sora_async.batch.sqlite_schema import prepare
 from sora_async.errors import LedgerError
 

@@ -58,6 +58,8 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
 
 LEFT_BEHIND = "the process that was sending it ended before the answer came"
 """The reason of an entry that was found intended."""
+CANCELLED = "it was cancelled before it was sent"
+"""The reason of an entry whose sender was cancelled while it was being intended."""
 
 
 @attrs.frozen(kw_only=True)

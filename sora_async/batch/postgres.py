@@ -11,7 +11,9 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from sora_async.batch.ledger import Change, Entry, Stage
+from sora_async.batch.ledger import CANCELLED, Change, Entry, Stage
+from sora_async.batch.ledger_operation import Operation
+from sora_async.batch.ledger_row import Event, Request
 from sora_async.batch.postgres_address import Address, Dsn
 from sora_async.batch.postgres_book import Book
 from sora_async.batch.postgres_errors import explain, insist
@@ -19,16 +21,13 @@ from sora_async.batch.postgres_lease import Lease, bury_dead
 from sora_async.batch.postgres_schema import check_readable, claim_account, is_current, migrate, read_account
 from sora_async.batch.postgres_session import check_durable, connect, cut_off, see_off, session
 from sora_async.batch.postgres_tables import read_entries_of_task, read_entry, read_events, read_page, recall
-from sora_async.batch.postgres_writer import Operation, Writer
-from sora_async.batch.sqlite_row import Event, Request
+from sora_async.batch.postgres_writer import Writer
 from sora_async.errors import LedgerError
 
 PAGE = 1000
 """How many entries are in memory at once while they are read."""
 READ_S = 60.0
 """How long one statement may take that only reads, or makes the tables, in seconds."""
-CANCELLED = "it was cancelled before it was sent"
-"""The reason of an entry whose sender was cancelled while it was being intended."""
 STALE = "its process was stopped before it was sent"
 """The reason of an entry whose sender was told of it too late."""
 
@@ -160,7 +159,7 @@ class PostgresLedger:
             raise self._explain(LedgerError(f"this process was stopped before it could send {key!r}: run it again"))
         return entry
 
-    def _take_back(self, writer: Writer, entering: Operation[Entry | None], reason: str) -> None:
+    def _take_back(self, writer: Writer, entering: Operation[Book, Entry | None], reason: str) -> None:
         """Plan again what was intended for a caller that never sends it."""
 
         def take_back(book: Book) -> None:

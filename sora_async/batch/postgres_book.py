@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Stage, check_move
-from sora_async.batch.sqlite_book import other_request
-from sora_async.batch.sqlite_row import Request, Row
+from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Stage
+from sora_async.batch.ledger_row import Request, Row
 from sora_async.errors import LedgerError
 
 
@@ -70,10 +69,10 @@ class Book:
             self.fresh.append(row)
             if not intend:
                 self._note(row)
-        elif row.request != request.text:
-            raise other_request(row, request)
-        elif not self._claim(row):
-            return None
+        else:
+            row.check_request(request)
+            if not self._claim(row):
+                return None
         if intend and row.stage == Stage.INTENDED.value:
             return None
         if intend and row.stage == Stage.PLANNED.value:
@@ -88,9 +87,6 @@ class Book:
             raise LedgerError(f"{change.key!r} is not in the ledger")
         if not self._claim(row):
             raise LedgerError(f"another process is at work on {change.key!r}")
-        check_move(change.key, Stage(row.stage), change.stage)
-        if change.stage is Stage.SUBMITTED and not (change.task_id or row.task_id):
-            raise LedgerError(f"{change.key!r} cannot become submitted without an id")
         before = [getattr(row, name) for name in COLUMNS]
         try:
             row.take(change, self._now)

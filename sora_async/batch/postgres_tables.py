@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sora_async.batch.ledger import Entry, Stage
+from sora_async.batch.ledger_row import Event
 from sora_async.batch.postgres_book import COLUMNS, Book, OwnedRow
-from sora_async.batch.sqlite_row import Event
 
 _TYPES = {
     "number": "bigint",

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-import attrs
-
+from sora_async.batch.ledger_operation import Operation
 from sora_async.batch.postgres_book import Book
 from sora_async.batch.postgres_errors import UNFIT, insist, is_passing
 from sora_async.batch.postgres_lease import Lease, bury_dead, find_alive
@@ -21,41 +20,6 @@ MOST = 250
 """How many operations share a transaction at most, which bounds how long the loop is busy with them."""
 
 _Result = TypeVar("_Result")
-
-
-@attrs.define(eq=False)
-class Operation(Generic[_Result]):
-    """One thing to do, and what came of it."""
-
-    key: str
-    """Which entry it is about."""
-    run: Callable[[Book], _Result]
-    """Does it, within a transaction."""
-    future: asyncio.Future[_Result]
-    """Ends when it is durable, or failed. Cancelling it does not undo it."""
-    result: _Result | None = None
-    """What `run` answered."""
-    error: LedgerError | None = None
-    """Why it failed."""
-
-    def perform(self, book: Book) -> None:
-        """Run; whatever a value of it raises is its own failure."""
-        self.result, self.error = None, None
-        try:
-            self.result = self.run(book)
-        except LedgerError as error:
-            self.error = error
-        except (TypeError, ValueError) as error:
-            self.error = LedgerError(f"{self.key!r} holds, or is to hold, what it cannot: {error}")
-
-    def answer(self) -> None:
-        """End the future."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type] # it was run, hence holds a result
 
 
 class Writer:
@@ -83,7 +47,7 @@ class Writer:
         self._connection = connection
         self._explain = explain
         self._patience_s = patience_s
-        self._waiting: deque[Operation[Any]] = deque()
+        self._waiting: deque[Operation[Book, Any]] = deque()
         self._awake = asyncio.Event()
         self._is_ending = False
         self._is_in_doubt = False
@@ -91,7 +55,7 @@ class Writer:
         self._bury_at = 0.0
         self._running = asyncio.create_task(self._run(), name="sora_async ledger")
 
-    def submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[_Result]:
+    def submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[Book, _Result]:
         """Queue an operation.
 
         Raises:
@@ -111,7 +75,7 @@ class Writer:
         await asyncio.wait([self._running])
 
     async def _run(self) -> None:
-        group: list[Operation[Any]] = []
+        group: list[Operation[Book, Any]] = []
         try:
             while self._waiting or not self._is_ending:
                 group = await self._take()
@@ -123,7 +87,7 @@ class Writer:
                 operation.future.cancel()
             self._drop()
 
-    async def _take(self) -> list[Operation[Any]]:
+    async def _take(self) -> list[Operation[Book, Any]]:
         """Wait for operations until the lease must be renewed, and take what there is."""
         if not self._waiting and not self._is_ending:
             self._awake.clear()
@@ -132,7 +96,7 @@ class Writer:
                     await self._awake.wait()
         return [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
 
-    async def _write(self, group: list[Operation[Any]]) -> None:
+    async def _write(self, group: list[Operation[Book, Any]]) -> None:
         error: LedgerError | None = None
         try:
             if self._lost is None:
@@ -153,7 +117,7 @@ class Writer:
                 operation.result, operation.error = None, LedgerError(*error.args)
             operation.answer()
 
-    async def _try(self, group: list[Operation[Any]]) -> None:
+    async def _try(self, group: list[Operation[Book, Any]]) -> None:
         """Commit a group, unless the last try, whose answer was lost, has done so."""
         try:
             self._connection = self._connection or await self._connect()
@@ -177,7 +141,7 @@ class Writer:
             await bury_dead(self._connection)
             self._bury_at = now + self.lease.heartbeat_s
 
-    async def _commit(self, connection: Any, group: list[Operation[Any]]) -> bool:
+    async def _commit(self, connection: Any, group: list[Operation[Book, Any]]) -> bool:
         """Run a transaction; False if another process has just entered one of its keys."""
         await connection.execute("BEGIN")
         now, rows = await self.lease.renew(connection, {operation.key for operation in group})
@@ -185,7 +149,10 @@ class Writer:
         alive = await find_alive(connection, others)
         book = Book(rows, owner=self.lease.number, alive=alive, now=now)
         for operation in group:
-            operation.perform(book)
+            try:
+                operation.perform(book)
+            except (TypeError, ValueError) as error:
+                operation.error = LedgerError(f"{operation.key!r} holds, or is to hold, what it cannot: {error}")
         if not await save(connection, book, now):
             await connection.execute("ROLLBACK")
             return False

@@ -11,16 +11,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sora_async.batch.ledger import Change, Entry, Stage
+from sora_async.batch.ledger import CANCELLED, Change, Entry, Stage
+from sora_async.batch.ledger_operation import Operation
+from sora_async.batch.ledger_row import Event, Request
 from sora_async.batch.sqlite_book import Book
 from sora_async.batch.sqlite_file import explain, open_book, read_book
-from sora_async.batch.sqlite_row import Event, Request
-from sora_async.batch.sqlite_writer import Operation, Writer
+from sora_async.batch.sqlite_writer import Writer
 
 PAGE = 1000
 """How many entries are in memory at once while they are read."""
-CANCELLED = "it was cancelled before it was sent"
-"""The reason of an entry whose sender was cancelled while it was being intended."""
 
 _Result = TypeVar("_Result")
 
@@ -76,7 +75,7 @@ class SqliteLedger:
                 self._take_back(key, entering)
             raise
 
-    def _take_back(self, key: str, entering: Operation[Entry | None]) -> None:
+    def _take_back(self, key: str, entering: Operation[Book, Entry | None]) -> None:
         """Plan again what was intended for a caller that was cancelled, hence never sends it."""
 
         def take_back(book: Book) -> None:
@@ -97,7 +96,7 @@ class SqliteLedger:
         """
         await self._submit(change.key, lambda book: book.record(change, time.time())).future
 
-    def _submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[_Result]:
+    def _submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[Book, _Result]:
         if self._writer is None:
             raise RuntimeError(f"the ledger {self.path} is not open")
         return self._writer.submit(key, run)

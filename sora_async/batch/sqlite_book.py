@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
 import attrs
 
-from sora_async.batch.ledger import Change, Entry, Stage, check_move
-from sora_async.batch.sqlite_row import Event, Request, Row
+from sora_async.batch.ledger import Change, Entry, Stage
+from sora_async.batch.ledger_row import Event, Request, Row
 from sora_async.batch.sqlite_schema import Connection
 from sora_async.errors import LedgerError
 
@@ -60,7 +59,7 @@ class Book:
     def commit(self) -> None:
         """Write all steps, and make them durable."""
         if self._changed:
-            self._connection.executemany(_SAVE, [row.values() for row in self._changed.values()])
+            self._connection.executemany(_SAVE, [*map(_bind, self._changed.values())])
             self._connection.executemany(_NOTE, self._events)
         self._connection.execute("COMMIT")
         self._forget()
@@ -81,8 +80,8 @@ class Book:
             row = self._rows[key] = Row(self._last, key, request.text, now)
             if not intend:
                 self._note(row, now)
-        elif row.request != request.text:
-            raise other_request(row, request)
+        else:
+            row.check_request(request)
         if intend and row.stage == Stage.INTENDED.value:
             return None
         if intend and row.stage == Stage.PLANNED.value:
@@ -95,9 +94,6 @@ class Book:
         row = self._rows.get(change.key)
         if row is None:
             raise LedgerError(f"{change.key!r} is not in the ledger")
-        check_move(change.key, Stage(row.stage), change.stage)
-        if change.stage is Stage.SUBMITTED and not (change.task_id or row.task_id):
-            raise LedgerError(f"{change.key!r} cannot become submitted without an id")
         row.take(change, now)
         self._note(row, now)
 
@@ -158,15 +154,22 @@ class Book:
         ]
 
 
-def other_request(row: Row, request: Request) -> LedgerError:
-    """Make the error of a key that stands for another request; it names what differs."""
-    there, here = json.loads(row.request), request.body
-    fields = ", ".join(sorted(name for name in {*there, *here} if there.get(name, ...) != here.get(name, ...)))
-    return LedgerError(
-        f"{row.key!r} stands for the request {_digest(row.request)} in the ledger, not for {_digest(request.text)}, "
-        f"which differs in {fields}: give it another key"
+def _bind(row: Row) -> tuple[object, ...]:
+    """What is bound to save a row."""
+    return (
+        row.number,
+        row.key,
+        row.request,
+        row.planned_at,
+        row.stage,
+        row.attempt,
+        row.task_id or "",
+        row.reason or "",
+        bytearray(row.raw),
+        row.path or "",
+        -1 if row.size is None else row.size,
+        row.sha256 or "",
+        row.facts,
+        row.submitted_at or 0.0,
+        row.ended_at or 0.0,
     )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -9,10 +9,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-import attrs
-
+from sora_async.batch.ledger_operation import Operation
 from sora_async.batch.sqlite_book import Book
 from sora_async.errors import LedgerError
 
@@ -34,39 +33,6 @@ _UNFIT = (
 _Result = TypeVar("_Result")
 
 
-@attrs.define(eq=False)
-class Operation(Generic[_Result]):
-    """One thing to do, and what came of it."""
-
-    key: str
-    """Which entry it is about."""
-    run: Callable[[Book], _Result]
-    """Does it, in the writer's thread."""
-    future: asyncio.Future[_Result]
-    """Ends when it is durable, or failed. Cancelling it does not undo it."""
-    result: _Result | None = None
-    """What `run` answered."""
-    error: Exception | None = None
-    """Why it failed."""
-
-    def perform(self, book: Book) -> None:
-        """Run, within a transaction that any other error than a LedgerError spoils."""
-        self.result, self.error = None, None
-        try:
-            self.result = self.run(book)
-        except LedgerError as error:
-            self.error = error
-
-    def answer(self) -> None:
-        """End the future, in the loop."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type] # it was run, hence holds a result
-
-
 class Writer:
     """Runs operations on a book in the order in which they come. Its methods are for the loop that made it.
 
@@ -81,7 +47,7 @@ class Writer:
         self._open_book = open_book
         self._explain = explain
         self._loop = asyncio.get_running_loop()
-        self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Operation[Book, Any] | None] = queue.SimpleQueue()
         self._is_ending = False
         self._is_last = False
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -93,7 +59,7 @@ class Writer:
         """Wait until the book is open; raises what opening it raised."""
         await self._started
 
-    def submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[_Result]:
+    def submit(self, key: str, run: Callable[[Book], _Result]) -> Operation[Book, _Result]:
         """Queue an operation.
 
         Raises:
@@ -132,9 +98,9 @@ class Writer:
             return False
         return True
 
-    def _take(self) -> list[Operation[Any]]:
+    def _take(self) -> list[Operation[Book, Any]]:
         """Wait for an operation, and take all that wait with it; none at the end."""
-        group: list[Operation[Any]] = []
+        group: list[Operation[Book, Any]] = []
         while not self._is_last and len(group) < MOST and not (group and self._waiting.empty()):
             operation = self._waiting.get()
             if operation is None:
@@ -143,7 +109,7 @@ class Writer:
                 group.append(operation)
         return group
 
-    def _write(self, book: Book, group: list[Operation[Any]]) -> None:
+    def _write(self, book: Book, group: list[Operation[Book, Any]]) -> None:
         try:
             book.begin(operation.key for operation in group)
             for operation in group:
@@ -170,6 +136,6 @@ def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
         future.set_result(None)
 
 
-def _answer(group: Iterable[Operation[Any]]) -> None:
+def _answer(group: Iterable[Operation[Book, Any]]) -> None:
     for operation in group:
         operation.answer()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from sora_async.batch.ledger import Change, Entry, Stage
+from sora_async.batch.ledger import Change, Entry, Stage, check_move
+from sora_async.errors import LedgerError
 
 _ENDS = {Stage.DONE, Stage.FAILED, Stage.UNCERTAIN, Stage.RESOLVED}
 _NOTHING = "{}"
@@ -46,6 +48,10 @@ class Event:
     """Why."""
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _read_facts(text: str) -> dict[str, Any]:
     facts: dict[str, Any] = {} if text == _NOTHING else json.loads(text)
     return facts
@@ -71,8 +77,22 @@ class Row:
     submitted_at: float | None = None
     ended_at: float | None = None
 
+    def check_request(self, request: Request) -> None:
+        """Raise LedgerError if the key stands for another request; it names what differs."""
+        if self.request == request.text:
+            return
+        there, here = json.loads(self.request), request.body
+        fields = ", ".join(sorted(name for name in {*there, *here} if there.get(name, ...) != here.get(name, ...)))
+        raise LedgerError(
+            f"{self.key!r} stands for the request {_digest(self.request)} in the ledger, not for "
+            f"{_digest(request.text)}, which differs in {fields}: give it another key"
+        )
+
     def take(self, change: Change, now: float) -> None:
-        """Take a step."""
+        """Take a step; raises LedgerError if it is not one of MOVES, or lacks the id."""
+        check_move(self.key, Stage(self.stage), change.stage)
+        if change.stage is Stage.SUBMITTED and not (change.task_id or self.task_id):
+            raise LedgerError(f"{self.key!r} cannot become submitted without an id")
         self.take_stage(change.stage, now)
         # What a relay wrote may hold halves of characters, which no text column takes; the step must not fail for it.
         self.reason = change.reason and change.reason.encode(errors="replace").decode()
@@ -96,26 +116,6 @@ class Row:
         self.ended_at = now if stage in _ENDS else None
         self.stage = stage.value
         self.reason = None
-
-    def values(self) -> tuple[object, ...]:
-        """What is bound to save it."""
-        return (
-            self.number,
-            self.key,
-            self.request,
-            self.planned_at,
-            self.stage,
-            self.attempt,
-            self.task_id or "",
-            self.reason or "",
-            bytearray(self.raw),
-            self.path or "",
-            -1 if self.size is None else self.size,
-            self.sha256 or "",
-            self.facts,
-            self.submitted_at or 0.0,
-            self.ended_at or 0.0,
-        )
 
     def show(self, request: Mapping[str, Any]) -> Entry:
         """Make it an Entry with this request, which must be its own."""
