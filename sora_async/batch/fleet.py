@@ -7,7 +7,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, aclosing, suppress
 from importlib import import_module
@@ -22,13 +22,13 @@ from distributed.protocol.pickle import dumps
 from sora_async.batch.budget import Budget
 from sora_async.batch.fleet_order import FleetLedger, Generator, Job, Order, Report
 from sora_async.batch.fleet_worker import PLUGIN, Stations, bring, leave, stop_buying
+from sora_async.batch.intake import Intake
 from sora_async.batch.item import BatchItem
-from sora_async.batch.keys import Ordinals, body_key, ledger_body
 from sora_async.batch.ledger import Entry
 from sora_async.batch.memory import Forgetful
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
-from sora_async.batch.sources import Requests, read_items
+from sora_async.batch.sources import Requests
 from sora_async.batch.sqlite import SqliteLedger
 from sora_async.batch.storage import make_storage
 from sora_async.errors import BatchStoppedError, SoraError
@@ -142,12 +142,6 @@ class _Fleet:
         self._policy = order.policy
         self._order: bytes = dumps(order)  # type: ignore[no-untyped-call]
         self._budget = Budget(order.policy.max_tasks)
-        self._slots = asyncio.Semaphore(order.policy.concurrency)
-        # A consumer that is slow holds up the workers, and these the reading of inputs.
-        self._shelf = asyncio.Semaphore(order.policy.concurrency)
-        self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-        self._working: set[asyncio.Task[None]] = set()
-        self._keys: set[str] = set()
         self._sent = 0
         self._began_at = time.time()
         self._workers = 1
@@ -158,73 +152,34 @@ class _Fleet:
     async def run(self, requests: Requests) -> AsyncGenerator[Outcome, None]:
         """Yield the outcome of each input as it comes, with the errors of `generate_many_on`."""
         await self._dask.register_plugin(Stations(), name=PLUGIN)
-        feeding = asyncio.create_task(self._feed(requests))
+        await self._count_workers()
+        self._intake = Intake(
+            requests,
+            self._bring,
+            is_open=lambda: self._failure is None and self._budget.is_open,
+            fail=self._stop,
+            concurrency=self._policy.concurrency,
+        )
         try:
-            while (outcome := await self._outcomes.get()) is not None:
-                self._shelf.release()
-                yield outcome
+            async with aclosing(self._intake.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
         finally:
-            await self._wind_down(feeding)
+            await self._wind_down(self._intake)
         if self._failure is not None:
             raise self._failure
 
-    async def _wind_down(self, feeding: asyncio.Task[None]) -> None:
+    async def _wind_down(self, intake: Intake) -> None:
         """Have nothing more bought, and wait until all workers have brought home what they sent."""
-        ending = [feeding, *self._working]
+        ending = [intake.reading, *intake.working]
         for task in ending:
             task.cancel()
         await asyncio.wait(ending)
         await self._tell_workers(leave)
 
-    async def _feed(self, requests: Requests) -> None:
-        """Read inputs as slots are free, and tell the end of all work."""
-        try:
-            await self._read(requests)
-        except Exception as error:  # noqa: BLE001 it is raised in the consumer, after what is under way
-            await self._stop(error)
-        while self._working:
-            await asyncio.wait(self._working)
-        self._outcomes.put_nowait(None)
-
-    async def _read(self, requests: Requests) -> None:
-        with Ordinals() as ordinals:
-            async with aclosing(read_items(requests)) as items:
-                await self._slots.acquire()
-                while self._failure is None and self._budget.is_open:
-                    item = await anext(items, None)
-                    if item is None:
-                        return
-                    key = item.key
-                    if key is None:
-                        # Only here all inputs are seen in their order.
-                        digest = body_key(ledger_body(item.request))
-                        key = f"{digest}-{ordinals.next(digest)}"
-                    await self._count_workers()
-                    task = asyncio.create_task(self._work(key, attrs.evolve(item, key=key)))
-                    self._working.add(task)
-                    task.add_done_callback(self._working.discard)
-                    await self._slots.acquire()
-
-    async def _work(self, key: str, item: BatchItem) -> None:
-        try:
-            outcome = await self._bring(key, item)
-            if outcome is not None:
-                await self._shelf.acquire()
-                self._outcomes.put_nowait(outcome)
-        except Exception as error:  # noqa: BLE001 it is raised in the consumer, after what is under way
-            await self._stop(error)
-        finally:
-            self._slots.release()
-
-    async def _bring(self, key: str, item: BatchItem) -> Outcome | None:
-        if key in self._keys:
-            error = ValueError(f"two inputs have the key {key!r}: give each its own")
-            return Outcome(key=key, request=item.request, error=error)
-        self._keys.add(key)
-        try:
-            report = await self._look_and_buy(key, item)
-        finally:
-            self._keys.discard(key)
+    async def _bring(self, key: str, item: BatchItem, _: Mapping[str, Any]) -> Outcome | None:
+        # Named where all inputs are seen in their order.
+        report = await self._look_and_buy(key, attrs.evolve(item, key=key))
         if report.stopped_by is not None:
             await self._stop(report.stopped_by)
         if self._on_entry is not None and report.entry is not None and report.outcome is not None:
@@ -255,6 +210,7 @@ class _Fleet:
         raise BatchStoppedError(f"the workers that were to bring {key!r} were lost again and again: look at their logs")
 
     async def _submit(self, key: str, item: BatchItem, *, may_buy: bool) -> Report:
+        await self._count_workers()
         self._sent += 1
         job = Job(
             name=f"sora_async-{self._batch}-{self._sent}",
@@ -272,7 +228,7 @@ class _Fleet:
         except (CancelledError, OSError):
             self._is_lost = True
             # The one that is there now, if there is one, knows none of the other tasks either.
-            for task in self._working - {asyncio.current_task()}:
+            for task in self._intake.working - {asyncio.current_task()}:
                 task.cancel()
             raise BatchStoppedError(
                 "the scheduler of Dask was lost: the workers bring home what they sent; run the batch again"

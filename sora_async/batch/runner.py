@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 from sora_async.batch.budget import Budget
-from sora_async.batch.item import BatchItem
-from sora_async.batch.keys import Ordinals, body_key, ledger_body
+from sora_async.batch.intake import Intake
 from sora_async.batch.ledger import Ledger
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
-from sora_async.batch.sources import Requests, read_items
+from sora_async.batch.sources import Requests
 from sora_async.batch.storage import make_storage
 from sora_async.batch.worker import Verbs, Worker
 from sora_async.errors import LedgerError
@@ -51,18 +49,14 @@ class Runner:
         folder: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._concurrency = policy.concurrency
+        self._intake: Intake | None = None
         self._verbs = verbs
         self._ledger = ledger
         self._account = account
         self._budget = Budget(policy.max_tasks)
         self._storage = None if directory is None else make_storage(directory, threads=policy.downloads)
         self._worker = Worker(verbs, ledger=ledger, budget=self._budget, storage=self._storage, policy=policy)
-        self._slots = asyncio.Semaphore(policy.concurrency)
-        # A consumer that is slow holds up the workers, and these the reading of inputs.
-        self._shelf = asyncio.Semaphore(policy.concurrency)
-        self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-        self._working: set[asyncio.Task[None]] = set()
-        self._keys: set[str] = set()
         self._failure: Exception | None = None
         self._ended = asyncio.Event()
 
@@ -81,17 +75,24 @@ class Runner:
                 await self._storage.open()
             if (learned := await self._ledger.recall(DURATIONS)) is not None:
                 self._verbs.learn(learned)
-            feeding = asyncio.create_task(self._feed(requests))
+            self._intake = Intake(
+                requests,
+                self._worker.bring,
+                is_open=lambda: self._budget.is_open and self._failure is None,
+                fail=self._fail,
+                concurrency=self._concurrency,
+                folder=self._folder,
+            )
             try:
                 count = 0
-                while (outcome := await self._outcomes.get()) is not None:
-                    self._shelf.release()
-                    yield outcome
-                    count += 1
-                    if count % LEARNING == 0:
-                        await self._remember()
+                async with aclosing(self._intake.outcomes()) as outcomes:
+                    async for outcome in outcomes:
+                        yield outcome
+                        count += 1
+                        if count % LEARNING == 0:
+                            await self._remember()
             finally:
-                await self._wind_down(feeding)
+                await self._wind_down(self._intake)
                 await self._remember()
         finally:
             if self._storage is not None:
@@ -111,84 +112,40 @@ class Runner:
     async def stop(self, reason: Exception) -> None:
         """End the run for its consumer with this reason, and wait until it has let go of everything."""
         self._failure = reason
-        self._outcomes.put_nowait(None)
+        if self._intake is not None:
+            self._intake.end()
         await self._ended.wait()
 
-    async def _feed(self, requests: Requests) -> None:
-        """Read inputs as slots are free, and tell the end of all work."""
-        try:
-            await self._read(requests)
-        except Exception as error:  # noqa: BLE001 it is raised in the consumer, after what is under way
-            self._failure = error
-        while self._working:
-            await asyncio.wait(self._working)
-        self._outcomes.put_nowait(None)
+    async def _fail(self, error: Exception) -> None:
+        self._failure = error
 
-    async def _read(self, requests: Requests) -> None:
-        with Ordinals() as ordinals:
-            async with aclosing(read_items(requests)) as items:
-                while self._budget.is_open and self._failure is None:
-                    await self._slots.acquire()
-                    item = await anext(items, None)
-                    if item is None:
-                        return
-                    body = ledger_body(item.request, self._folder)
-                    key = item.key
-                    if key is None:
-                        digest = body_key(body)
-                        key = f"{digest}-{ordinals.next(digest)}"
-                    task = asyncio.create_task(self._work(key, item, body))
-                    self._working.add(task)
-                    task.add_done_callback(self._working.discard)
-
-    async def _work(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> None:
-        try:
-            outcome = await self._bring(key, item, body)
-            if outcome is not None:
-                await self._shelf.acquire()
-                self._outcomes.put_nowait(outcome)
-        except Exception as error:  # noqa: BLE001 it is raised in the consumer, after what is under way
-            self._failure = error
-        finally:
-            self._slots.release()
-
-    async def _bring(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> Outcome | None:
-        if key in self._keys:
-            error = ValueError(f"two inputs have the key {key!r}: give each its own")
-            return Outcome(key=key, request=item.request, error=error)
-        self._keys.add(key)
-        try:
-            return await self._worker.bring(key, item, body)
-        finally:
-            self._keys.discard(key)
-
-    async def _wind_down(self, feeding: asyncio.Task[None]) -> None:
+    async def _wind_down(self, intake: Intake) -> None:
         """Buy nothing more, let the creates under way come home, and leave the rest as it is, for a later run.
 
         Cancelled, it leaves those creates in doubt.
         """
         self._worker.is_stopping = True
         self._budget.close()
-        feeding.cancel()
+        intake.reading.cancel()
         try:
-            await self._dismiss()
+            await self._dismiss(intake.working)
         except asyncio.CancelledError:
-            for task in self._working:
+            for task in intake.working:
                 task.cancel()
-            await _outlast([feeding, *self._working])
+            await _outlast([intake.reading, *intake.working])
             raise
-        await asyncio.wait([feeding])
+        await asyncio.wait([intake.reading])
 
-    async def _dismiss(self) -> None:
+    async def _dismiss(self, working: Collection[asyncio.Task[None]]) -> None:
         """Cancel each worker once it is idle, until there are none."""
         dismissed: set[asyncio.Task[None]] = set()
-        while self._working:
-            for task in self._working - dismissed:
+        while working:
+            for task in set(working) - dismissed:
                 if self._worker.is_idle(task):
                     task.cancel()
                     dismissed.add(task)
             # Looked at again and again, since a create that was refused is idle until it is repeated.
-            await asyncio.wait(self._working, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(working, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _outlast(tasks: Collection[asyncio.Task[None]]) -> None:
