@@ -26,7 +26,7 @@ import attrs
 
 from benchmarks.report import Result, Row, run_alone, show_number
 from benchmarks.stalls import watching
-from sora_async.batch import Change, SqliteLedger, Stage
+from sora_async.batch import Change, Ledger, SqliteLedger, Stage
 from sora_async.batch.ledger_row import Request
 from sora_async.batch.sqlite_book import Book
 from sora_async.batch.sqlite_file import open_book
@@ -61,7 +61,7 @@ class Cost:
     """Of this process, for each unit."""
 
 
-def _submitted(key: str) -> Change:
+def submitted(key: str) -> Change:
     return Change(key=key, stage=Stage.SUBMITTED, task_id=f"task_{key}", facts={"status": "queued"})
 
 
@@ -77,7 +77,7 @@ async def _plain(path: Path) -> AsyncIterator[Writes]:
 
         async def submit(key: str) -> None:
             book.begin([key])
-            book.record(_submitted(key), time.time())
+            book.record(submitted(key), time.time())
             await commit(book)
 
         async def commit(book: Book) -> None:
@@ -88,14 +88,14 @@ async def _plain(path: Path) -> AsyncIterator[Writes]:
 
 
 @asynccontextmanager
-async def _ours(path: Path) -> AsyncIterator[Writes]:
-    ledger = SqliteLedger(path)
+async def writing(ledger: Ledger) -> AsyncIterator[Writes]:
+    """Open a ledger, and give the two writes of a task."""
 
     async def intend(key: str) -> None:
         await ledger.enter(key, {**BODY, "key": key}, intend=True)
 
     async def submit(key: str) -> None:
-        await ledger.record(_submitted(key))
+        await ledger.record(submitted(key))
 
     await ledger.open(ACCOUNT)
     try:
@@ -104,7 +104,7 @@ async def _ours(path: Path) -> AsyncIterator[Writes]:
         await ledger.close()
 
 
-async def _measure(writes: Writes, tasks: int, units: int, offered_per_s: float | None = None) -> Cost:
+async def measure_writes(writes: Writes, tasks: int, units: int, offered_per_s: float | None = None) -> Cost:
     """Let so many asyncio tasks do the units, as fast as it goes or each at its time."""
     numbers = iter(range(units))
     took: list[float] = []
@@ -162,20 +162,20 @@ async def _list(path: Path) -> dict[str, float]:
 
 
 async def _turn(folder: Path, tasks: int, units: int) -> dict[str, Any]:
-    async with _ours(folder / "ours.db") as writes:
-        ours = await _measure(writes, tasks, units)
+    async with writing(SqliteLedger(folder / "ours.db")) as writes:
+        ours = await measure_writes(writes, tasks, units)
     async with _plain(folder / "plain.db") as writes:
-        plain = await _measure(writes, tasks, units // 20)
+        plain = await measure_writes(writes, tasks, units // 20)
     listed = await _list(folder / "ours.db")
     return {"ours": ours, "plain": plain, "listed": listed, "sync_ms": _sync_ms(folder)}
 
 
 async def _pace(folder: Path, tasks: int, units: int) -> Cost:
-    async with _ours(folder / "paced.db") as writes:
-        return await _measure(writes, tasks, units, OFFERED_PER_S)
+    async with writing(SqliteLedger(folder / "paced.db")) as writes:
+        return await measure_writes(writes, tasks, units, OFFERED_PER_S)
 
 
-def _cost_rows(what: str, turns: list[Cost], *, bound_ms: float | None) -> list[Row]:
+def cost_rows(what: str, turns: list[Cost], *, bound_ms: float | None) -> list[Row]:
     """Medians over the turns of what all measurements have."""
     middle = {name: statistics.median(getattr(turn, name) for turn in turns) for name in attrs.asdict(turns[0])}
     return [
@@ -185,18 +185,19 @@ def _cost_rows(what: str, turns: list[Cost], *, bound_ms: float | None) -> list[
     ]
 
 
-def _turn_rows(tasks: int, turns: list[dict[str, Any]], least_per_s: float | None) -> list[Row]:
+def turn_rows(tasks: int, turns: list[dict[str, Any]], least_per_s: float | None, *, to: str) -> list[Row]:
+    """Medians over the turns of the ledger, beside what is plain."""
     what, ours = f"{tasks:,} tasks", [turn["ours"] for turn in turns]
     speed = Row(
         what=f"{what}: as fast as it goes",
         value=statistics.median(cost.units_per_s for cost in ours),
         unit="units/s",
         ratio=statistics.median(turn["ours"].units_per_s / turn["plain"].units_per_s for turn in turns),
-        to="sqlite3 in the loop",
+        to=to,
         at_least=least_per_s,
         is_value_judged=True,
     )
-    return [speed, *_cost_rows(what, ours, bound_ms=None)]
+    return [speed, *cost_rows(what, ours, bound_ms=None)]
 
 
 def measure(is_quick: bool) -> Result:
@@ -222,10 +223,10 @@ def measure(is_quick: bool) -> Result:
         name="ledger",
         unit="One unit is a task's two durable writes",
         rows=[
-            *_turn_rows(1000, turns[1000], 5000),
-            *_turn_rows(50, turns[50], None),
+            *turn_rows(1000, turns[1000], 5000, to="sqlite3 in the loop"),
+            *turn_rows(50, turns[50], None, to="sqlite3 in the loop"),
             reached,
-            *_cost_rows(reached.what, paced, bound_ms=50),
+            *cost_rows(reached.what, paced, bound_ms=50),
         ],
         notes=[
             f"SQLite {sqlite3.sqlite_version}, journal {journal_mode(sqlite3.sqlite_version_info)}, synchronous FULL",

@@ -23,7 +23,7 @@ from typing import Any
 import asyncpg
 import attrs
 
-from benchmarks.ledger import ACCOUNT, BODY, Cost, Writes, _cost_rows, _measure, _submitted
+from benchmarks.ledger import BODY, Cost, Writes, cost_rows, measure_writes, turn_rows, writing
 from benchmarks.postgres_server import OwnServer
 from benchmarks.report import Result, Row, run_alone
 from sora_async.batch import PostgresLedger
@@ -66,23 +66,6 @@ async def _store(dsn: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _ours(dsn: str, name: str) -> AsyncIterator[Writes]:
-    ledger = PostgresLedger(dsn, name=name)
-
-    async def intend(key: str) -> None:
-        await ledger.enter(key, {**BODY, "key": key}, intend=True)
-
-    async def submit(key: str) -> None:
-        await ledger.record(_submitted(key))
-
-    await ledger.open(ACCOUNT)
-    try:
-        yield Writes(intend, submit)
-    finally:
-        await ledger.close()
-
-
-@asynccontextmanager
 async def _plain(dsn: str, name: str) -> AsyncIterator[Writes]:
     settings = {"search_path": f"sora_{name}"}
     async with asyncpg.create_pool(dsn, min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=settings) as pool:
@@ -97,31 +80,24 @@ async def _plain(dsn: str, name: str) -> AsyncIterator[Writes]:
 
 
 async def _turn(dsn: str, tasks: int, units: int) -> dict[str, Cost]:
-    costs = {}
-    for who, means, count in (("ours", _ours, units), ("plain", _plain, units // 10)):
-        async with _store(dsn) as name, means(dsn, name) as writes:
-            costs[who] = await _measure(writes, tasks, count)
-    return costs
+    async with _store(dsn) as name, writing(PostgresLedger(dsn, name=name)) as writes:
+        ours = await measure_writes(writes, tasks, units)
+    async with _store(dsn) as name, _plain(dsn, name) as writes:
+        plain = await measure_writes(writes, tasks, units // 10)
+    return {"ours": ours, "plain": plain}
 
 
 async def _pace(dsn: str, tasks: int, units: int) -> Cost:
-    async with _store(dsn) as name, _ours(dsn, name) as writes:
-        return await _measure(writes, tasks, units, OFFERED_PER_S)
+    async with _store(dsn) as name, writing(PostgresLedger(dsn, name=name)) as writes:
+        return await measure_writes(writes, tasks, units, OFFERED_PER_S)
 
 
 def _turn_rows(tasks: int, turns: list[dict[str, Cost]], least_per_s: float | None) -> list[Row]:
-    what, ours = f"{tasks:,} tasks", [turn["ours"] for turn in turns]
-    speed = Row(
-        what=f"{what}: as fast as it goes",
-        value=statistics.median(cost.units_per_s for cost in ours),
-        unit="units/s",
-        ratio=statistics.median(turn["ours"].units_per_s / turn["plain"].units_per_s for turn in turns),
-        to=f"a commit each, {CONNECTIONS} connections",
-        at_least=least_per_s,
-        is_value_judged=True,
-    )
-    processor = Row(what=f"{what}: CPU", value=statistics.median(cost.cpu_us for cost in ours), unit="us/unit")
-    return [speed, *_cost_rows(what, ours, bound_ms=None), processor]
+    processor_us = statistics.median(turn["ours"].cpu_us for turn in turns)
+    return [
+        *turn_rows(tasks, turns, least_per_s, to=f"a commit each, {CONNECTIONS} connections"),
+        Row(what=f"{tasks:,} tasks: CPU", value=processor_us, unit="us/unit"),
+    ]
 
 
 def measure(is_quick: bool) -> Result:
@@ -150,7 +126,7 @@ def measure(is_quick: bool) -> Result:
             *_turn_rows(1000, turns[1000], 3000),
             *_turn_rows(50, turns[50], None),
             reached,
-            *_cost_rows(reached.what, paced, bound_ms=50),
+            *cost_rows(reached.what, paced, bound_ms=50),
         ],
         notes=[f"PostgreSQL {version}, synchronous_commit, fsync and full_page_writes on, on the client's cores"],
         details=[*details, *({"paced": attrs.asdict(cost)} for cost in paced)],
