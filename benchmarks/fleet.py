@@ -30,7 +30,7 @@ import attrs
 from distributed import Client as Dask
 
 from benchmarks.batch_trial import CLIP
-from benchmarks.fleet_child import VARIABLE, make_client
+from benchmarks.fleet_child import VARIABLE, environment_of, make_client
 from benchmarks.fleet_cluster import Cluster, Processes, kill
 from benchmarks.machine import describe, describe_load
 from benchmarks.postgres_server import OwnServer
@@ -42,7 +42,6 @@ VICTIMS = ("worker", "worker", "worker", "client", "scheduler", "postgres")
 SHARE = 0.05
 AT_ONCE = 200
 """So many that waiting is not what limits it."""
-ROOT = Path(__file__).parent.parent
 
 
 def faults() -> Faults:
@@ -176,12 +175,7 @@ async def kill_at_random(prompts: int, kills: int, seed: int) -> None:
         await asyncio.to_thread(server.make)
         await asyncio.to_thread(server.start)
         async with Sandbox(Scenario(takes_s=1.0, clip=CLIP), faults=faults(), seed=seed) as sandbox:
-            environment = {
-                "SORA_API_KEY": "any",
-                "SORA_BASE_URL": sandbox.url,
-                VARIABLE: server.dsn,
-                "PYTHONPATH": str(ROOT),
-            }
+            environment = environment_of(sandbox.url, server.dsn)
             with Processes(folder, environment) as processes:
                 trial = Trial(folder, server, sandbox, processes, prompts)
                 await trial.go(kills, random.Random(seed))
@@ -230,12 +224,7 @@ async def measure(prompts: int) -> None:
         await asyncio.to_thread(server.make)
         await asyncio.to_thread(server.start)
         async with Sandbox(Scenario(takes_s=0.2, clip=CLIP)) as sandbox:
-            environment = {
-                "SORA_API_KEY": "any",
-                "SORA_BASE_URL": sandbox.url,
-                VARIABLE: server.dsn,
-                "PYTHONPATH": str(ROOT),
-            }
+            environment = environment_of(sandbox.url, server.dsn)
             os.environ.update(environment)
             alone = await _alone(server, texts, "alone", folder)
             print(f"one process: {alone:.1f} tasks a second")

@@ -20,6 +20,21 @@ from sora_async.errors import SoraError
 VARIABLE = "LEDGER_DSN"
 
 
+def environment_of(url: str, dsn: str) -> dict[str, str]:
+    """What the processes of a fleet find in their environment.
+
+    Args:
+        url: the relay's.
+        dsn: the database's.
+    """
+    return {
+        "SORA_API_KEY": "any",
+        "SORA_BASE_URL": url,
+        VARIABLE: dsn,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+
+
 def make_client() -> Client:
     """A client for tasks that take no time."""
     return Client(pacing=Fixed(0.2), retry=Retry(first=0.1, limit=0.5))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fleet_play import PROMPTS, bring, local_cluster_of
@@ -17,13 +16,12 @@ if sys.platform == "win32":
     pytest.skip("signals as these are not sent on Windows", allow_module_level=True)
 
 from benchmarks.batch_trial import CLIP
-from benchmarks.fleet_child import VARIABLE
+from benchmarks.fleet_child import environment_of
 from benchmarks.fleet_cluster import Cluster, Processes, kill
 from sora_async import SubmissionUncertainError
 from sora_async.batch import Stage
 from sora_async.sandbox import Sandbox, Scenario
 
-ROOT = Path(__file__).parent.parent.parent
 COUNT = 30
 LEASE_S = "1.0"
 
@@ -70,12 +68,7 @@ class Play:
 @pytest.fixture
 async def play(store, tmp_path):
     async with Sandbox(Scenario(takes_s=0.5, clip=CLIP)) as sandbox:
-        environment = {
-            "SORA_API_KEY": "any",
-            "SORA_BASE_URL": sandbox.url,
-            VARIABLE: store.dsn,
-            "PYTHONPATH": str(ROOT),
-        }
+        environment = environment_of(sandbox.url, store.dsn)
         with Processes(tmp_path, environment) as processes:
             play = Play(store, sandbox, processes, tmp_path)
             play.cluster.keep_workers(2)  # they wait for their scheduler
