@@ -3,9 +3,9 @@
 A unit is one task in a crowd of so many at once, each followed by another when its end is seen, paced by Adaptive; the
 lag is the time between its end and the poll that sees it. Turns come evenly, at a part of the rate at which the same
 crowd polls if nothing limits it. A policy is who goes first: who came first; whose end was likeliest when it came;
-whose end is likeliest by the throttle's own line, which asks a few anew for each turn; and likewise, with many asked.
+whose end is likeliest by the throttle's own queue, which asks a few anew for each turn; and likewise, with many asked.
 Unseen is the longest time that a running task went without a poll, beside the bound that holds whatever the chances
-are: the longest time between polls, the patience of the line, and one round of the whole crowd. Tasks count that come
+are: the longest time between polls, the patience of the queue, and one round of the whole crowd. Tasks count that come
 after as many as there are at once; polls take no time.
 Run: `python -m benchmarks.urgency [--quick] [--json FILE]`.
 """
@@ -25,8 +25,8 @@ import attrs
 from benchmarks.polling_workloads import WORKLOADS, Tell, Workload
 from benchmarks.report import Result, Row, run_alone
 from sora_async import State, VideoRequest, VideoTask
-from sora_async.line import LEVELS, LOOKS, PATIENCE_S, Line, Turn, Urgency, certain
 from sora_async.pacing import Adaptive, Delays
+from sora_async.turn_queue import LEVELS, LOOKS, PATIENCE_S, Turn, TurnQueue, Urgency, certain
 
 CROWDS, QUICK_CROWDS = (300, 3000), (300,)
 MOST_OVER_FIRST_COME = {"log-normal": 1.15, "bimodal": 1.1, "exact progress": 0.9, "noisy progress": 0.9}
@@ -60,7 +60,7 @@ class Policy:
 
     name: str
     tell: Callable[[Urgency], Urgency]
-    """Makes of a task's chance what the line is told."""
+    """Makes of a task's chance what the queue is told."""
     looks: int = LOOKS
 
 
@@ -85,7 +85,7 @@ def _as_it_is(urgency: Urgency) -> Urgency:
 
 
 FIRST_COME = Policy("first come", lambda _: certain)
-OURS = Policy("the throttle's line", _as_it_is)
+OURS = Policy("the throttle's queue", _as_it_is)
 POLICIES = (
     FIRST_COME,
     Policy("chance when it came", _as_it_came),
@@ -108,11 +108,11 @@ class Crowd:
         self._workload = workload
         self._at_once = at_once
         self._gap_s = 1 / per_second
-        self._line, self._policy = Line(policy.looks), policy
+        self._line, self._policy = TurnQueue(policy.looks), policy
         self._pacing = Adaptive(AIM_S, limit_s=workload.limit_s)
         self._durations = workload.durations(Random(SEED))
         self._dice = Random(SEED + 1)
-        self._loop = asyncio.new_event_loop()  # never runs; the line holds its futures
+        self._loop = asyncio.new_event_loop()  # never runs; the queue holds its futures
         self._now_s = self._next_s = 0.0
         self._due: list[tuple[float, int]] = []
         self._jobs: list[Job] = []
@@ -217,7 +217,7 @@ def show(workload: Workload, at_once: int, scores: dict[float, dict[str, Score]]
 
 
 def compare(workload: Workload, at_once: int, scores: dict[float, dict[str, Score]]) -> list[Row]:
-    """The throttle's line beside first come, first served, and beside the bound."""
+    """The throttle's queue beside first come, first served, and beside the bound."""
     rows = []
     free = scores[1.0]["no limit"].polls_per_second
     for budget in BUDGETS:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sora_async.errors import SoraError
-from sora_async.line import Urgency, certain
+from sora_async.turn_queue import Urgency, certain
 from sora_async.wire.failure import parse_retry_after, read_answer
 from sora_async.wire.request import build_query
 from sora_async.wire.task import parse_task

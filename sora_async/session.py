@@ -11,7 +11,7 @@ from aiohttp import hdrs, http_exceptions
 
 from sora_async.connector import KEEPALIVE_S, Attempt, ProofConnector, current_attempt
 from sora_async.errors import RequestTimeoutError, TransportError
-from sora_async.timeouts import Lookout, Timeouts
+from sora_async.timeouts import Timeouts, Watchdog
 from sora_async.wire.reading import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class Session:
         headers = {hdrs.ACCEPT: "application/json", **key.header}
         self._headers = {"GET": headers, "POST": {**headers, hdrs.CONTENT_TYPE: "application/json"}}
         reads = {"GET": timeouts.query, "POST": timeouts.create}
-        self._lookouts: dict[str, Lookout] = {}
+        self._watchdogs: dict[str, Watchdog] = {}
         self._limits: dict[str, aiohttp.ClientTimeout] = {}
         for method, read_s in reads.items():
             if borrowed is None:
-                self._lookouts[method] = Lookout(read_s)
+                self._watchdogs[method] = Watchdog(read_s)
                 self._limits[method] = aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
             else:
                 # Whether its connections tell when something comes is not known. aiohttp lets go of the limit of a read
@@ -93,9 +93,9 @@ class Session:
         session = self._session(method)
         failure: TransportError | None = None
         attempt.sent = True  # until the connector proves that it is not
-        lookout = self._lookouts.get(method)
-        if lookout is not None:
-            lookout.begin(attempt)
+        watchdog = self._watchdogs.get(method)
+        if watchdog is not None:
+            watchdog.begin(attempt)
         proof = current_attempt.set(attempt)
         try:
             # Not by `async with`, whose layers of coroutines would add 3 % to what bare aiohttp costs.
@@ -124,8 +124,8 @@ class Session:
             failure = explain(TimeoutError() if attempt.is_late else error, sent=attempt.sent)
         finally:
             current_attempt.reset(proof)
-            if lookout is not None:
-                lookout.end(attempt)
+            if watchdog is not None:
+                watchdog.end(attempt)
         if failure is not None:
             # Out here, as else the foreign error, which holds the key, would stay attached as its context.
             try:
@@ -144,8 +144,8 @@ class Session:
     async def close(self) -> None:
         """Close the own sessions; a borrowed one stays open. Nothing can be sent any more."""
         self._is_closed = True
-        for lookout in self._lookouts.values():
-            lookout.close()
+        for watchdog in self._watchdogs.values():
+            watchdog.close()
         for response in tuple(self._reading):
             # aiohttp would leave whoever reads a body waiting for ever.
             response.close()

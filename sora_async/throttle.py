@@ -14,8 +14,8 @@ from sora_async.errors import (
     SubmissionUncertainError,
     TransportError,
 )
-from sora_async.line import Line, Turn, Urgency, certain
 from sora_async.rate import Breaker, Rate
+from sora_async.turn_queue import Turn, TurnQueue, Urgency, certain
 
 _TOO_MUCH = (RateLimitError, OverloadedError)
 _FAILING = (TransportError, ServerError, SubmissionUncertainError)
@@ -34,7 +34,7 @@ class Throttle:
         self._breaker = Breaker(pause_s, limit_s)
         self._under_way = {"create": 0, "query": 0}
         # In the order in which they are served.
-        self._lines = {"create": Line(), "query": Line()}
+        self._queues = {"create": TurnQueue(), "query": TurnQueue()}
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self, kind: str, urgency: Urgency = certain) -> float:
@@ -52,13 +52,13 @@ class Throttle:
         if self._timer is None and self._may_leave_at() <= now and self._under_way[kind] < self.rate.window:
             return self._leave(kind, now)
         turn: Turn = loop.create_future()
-        self._lines[kind].join(turn, urgency, now)
+        self._queues[kind].join(turn, urgency, now)
         self._serve()
         try:
             return await turn
         except asyncio.CancelledError as error:
             if turn.cancelled() or turn.exception() is not None:
-                self._lines[kind].leave(turn)
+                self._queues[kind].leave(turn)
                 self._notice_if_nobody_waits()
             else:
                 self.done(kind, turn.result(), error)
@@ -82,7 +82,7 @@ class Throttle:
             if self._breaker.ended(now, failed=False):
                 self.rate.resume(now)  # before the answer counts, since the outage is no part of what was usual
             self.rate.answered(now)
-        if any(self._lines.values()):
+        if any(self._queues.values()):
             self._serve()
 
     def _may_leave_at(self) -> float:
@@ -100,17 +100,17 @@ class Throttle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for kind, line in self._lines.items():
-            while line and self._under_way[kind] < self.rate.window:
+        for kind, queue in self._queues.items():
+            while queue and self._under_way[kind] < self.rate.window:
                 now = loop.time()
                 if (at := self._may_leave_at()) > now:
                     self._timer = loop.call_at(at, self._serve)
                     return
-                turn = line.call()
+                turn = queue.call()
                 if turn is not None and not turn.done():  # its caller may have been cancelled in this moment
                     turn.set_result(self._leave(kind, now))
         self._notice_if_nobody_waits()
 
     def _notice_if_nobody_waits(self) -> None:
-        if not any(self._lines.values()):
+        if not any(self._queues.values()):
             self.rate.nobody_waits()

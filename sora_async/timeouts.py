@@ -34,7 +34,7 @@ class Timeouts:
     """For a create that nobody awaits any more to bring its id, when the client closes."""
 
 
-class Lookout:
+class Watchdog:
     """Ends calls to which nothing comes for too long, and at twice that time those to which something always comes.
 
     It breaks the connection: that wakes whoever waits for the answer, and leaves what came of it. One timer looks after

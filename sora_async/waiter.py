@@ -16,10 +16,10 @@ import attrs
 
 from sora_async.errors import MissingVideoError, SoraError, TaskFailedError, WaitTimeoutError
 from sora_async.events import OnEvent, Polled, Retrying, StatusChanged
-from sora_async.line import Urgency, certain
 from sora_async.models import State, VideoTask
 from sora_async.pacing import InformedPacing
 from sora_async.poller import BARE_ID_GRACE_S, NOT_FOUND_GRACE_S, Expected, Poller, Spread, Trouble, is_done
+from sora_async.turn_queue import Urgency, certain
 
 if TYPE_CHECKING:
     from sora_async.models import VideoRequest

@@ -10,12 +10,12 @@ import pytest
 from virtual_time import run_virtual
 
 from sora_async import Fixed, Growing, RateLimitError, Retry, TransportError, VideoTask
-from sora_async.line import LEVELS, PATIENCE_S
 from sora_async.pacing import Pacing
 from sora_async.querier import Querier
 from sora_async.rate import LEAST_USUAL, Rate
 from sora_async.session import Reply
 from sora_async.throttle import Throttle
+from sora_async.turn_queue import LEVELS, PATIENCE_S
 from sora_async.waiter import Waiter
 from sora_async.wire.request import Call
 

@@ -20,7 +20,7 @@ FLOORS = [
     "wire",
     "pacing",
     "retry",
-    "line",
+    "turn_queue",
     "rate",
     "throttle",
     "apikey",

@@ -13,7 +13,7 @@ from virtual_time import run_virtual
 
 from sora_async import RequestTimeoutError, Timeouts
 from sora_async.connector import Attempt
-from sora_async.timeouts import Lookout
+from sora_async.timeouts import Watchdog
 from sora_async.wire.request import Call
 
 
@@ -72,10 +72,10 @@ class Line:
         self.aborted_at = self.aborted_at or asyncio.get_running_loop().time()
 
 
-def begin(lookout: Lookout, line: Line) -> Attempt:
+def begin(watchdog: Watchdog, line: Line) -> Attempt:
     """A call that has its connection."""
     attempt = Attempt()
-    lookout.begin(attempt)
+    watchdog.begin(attempt)
     attempt.leave_by(line, asyncio.get_running_loop().time(), keeps=True)  # type: ignore[arg-type]
     return attempt
 
@@ -85,10 +85,10 @@ def aborted_at(drive: Callable[[Line, Attempt], Awaitable[None]], limit_s: float
     line = Line()
 
     async def main() -> None:
-        lookout = Lookout(limit_s)
-        attempt = begin(lookout, line)
+        watchdog = Watchdog(limit_s)
+        attempt = begin(watchdog, line)
         await drive(line, attempt)
-        lookout.end(attempt)
+        watchdog.end(attempt)
 
     run_virtual(main())
     return line.aborted_at
@@ -135,28 +135,28 @@ def test_connecting_is_not_silence() -> None:
     """It has a limit of its own, or none."""
 
     async def main() -> bool:
-        lookout, attempt = Lookout(80.0), Attempt()
-        lookout.begin(attempt)
+        watchdog, attempt = Watchdog(80.0), Attempt()
+        watchdog.begin(attempt)
         await asyncio.sleep(1000)
-        lookout.close()
+        watchdog.close()
         return attempt.is_late
 
     assert run_virtual(main()) is False
 
 
-def test_lookout_sleeps_while_nothing_is_under_way() -> None:
+def test_watchdog_sleeps_while_nothing_is_under_way() -> None:
     """An idle client wakes nobody, and a closed one leaves no timer behind."""
 
     async def main() -> tuple[object, object, object]:
-        lookout, line = Lookout(80.0), Line()
-        lookout.end(begin(lookout, line))
+        watchdog, line = Watchdog(80.0), Line()
+        watchdog.end(begin(watchdog, line))
         await asyncio.sleep(20)
-        idle = lookout._timer
-        begin(lookout, line)
-        busy = lookout._timer
-        lookout.close()
-        lookout.close()
-        return idle, busy, lookout._timer
+        idle = watchdog._timer
+        begin(watchdog, line)
+        busy = watchdog._timer
+        watchdog.close()
+        watchdog.close()
+        return idle, busy, watchdog._timer
 
     idle, busy, closed = run_virtual(main())
     assert (idle, closed) == (None, None)

@@ -12,8 +12,8 @@ from virtual_time import run_virtual
 
 from sora_async import Adaptive, Event, Fixed, InformedPacing, Polled, Retry, VideoRequest, VideoTask, WaitTimeoutError
 from sora_async.events import OnEvent
-from sora_async.line import certain
 from sora_async.pacing import Delays
+from sora_async.turn_queue import certain
 from sora_async.waiter import MOST_EXPECTED, Waiter
 
 REQUEST = VideoRequest("a cat", images=["https://a.example/cat.png"], extra={"seed": 4}, duration=15)

@@ -40,7 +40,7 @@ class _Place:
         return math.floor((max(0.0, min(1.0, self.urgency())) - self.joined_at / PATIENCE_S) * LEVELS)
 
 
-class Line:
+class TurnQueue:
     """Those who wait; a turn takes no longer where many wait. Pure, told the time.
 
     Args:

@@ -9,9 +9,9 @@ import pytest
 from virtual_time import run_virtual
 
 from sora_async import RateLimitError, ServerError
-from sora_async.line import LEVELS, LOOKS, PATIENCE_S, Line, Turn, Urgency, certain
 from sora_async.rate import LEAST_OUTCOMES
 from sora_async.throttle import Throttle
+from sora_async.turn_queue import LEVELS, LOOKS, PATIENCE_S, Turn, TurnQueue, Urgency, certain
 
 PAUSE_S = 10.0
 
@@ -46,7 +46,7 @@ def order_of(urgencies: dict[str, Urgency], *, kind: Callable[[str], str] = lamb
 
 @pytest.fixture
 async def turns() -> Callable[[], Turn]:
-    """Makes turns for a line of its own."""
+    """Makes turns for a queue of its own."""
     return asyncio.get_running_loop().create_future
 
 
@@ -101,12 +101,12 @@ def test_chance_out_of_range_counts_as_the_nearest(told: float, place: int) -> N
 
 async def test_nobody_is_passed_over_for_longer_than_patience(turns: Callable[[], Turn]) -> None:
     """The least chance goes before the surest news that comes PATIENCE_S later, and a level more for rounding."""
-    line, least = Line(), turns()
-    line.join(least, always(0.0), 0.0)
+    queue, least = TurnQueue(), turns()
+    queue.join(least, always(0.0), 0.0)
     served, now = 0, 0.0
     while True:
-        line.join(turns(), certain, now)
-        if line.call() is least:
+        queue.join(turns(), certain, now)
+        if queue.call() is least:
             break
         served, now = served + 1, now + 1.0
     assert PATIENCE_S * (1 - 1 / LEVELS) - 1 <= now <= PATIENCE_S * (1 + 1 / LEVELS) + 1
@@ -123,29 +123,29 @@ async def test_turn_asks_few_and_all_in_their_turn(turns: Callable[[], Turn]) ->
 
         return urgency
 
-    line = Line()
+    queue = TurnQueue()
     for number in range(100):
-        line.join(turns(), noting(number), 0.0)
+        queue.join(turns(), noting(number), 0.0)
     asked.clear()
-    line.call()
+    queue.call()
     assert asked == list(range(LOOKS))
     for _ in range(10):
-        line.call()
+        queue.call()
     assert asked == list(range(11 * LOOKS))
 
 
 async def test_line_keeps_nothing_of_those_who_left(turns: Callable[[], Turn]) -> None:
     """Thousands who come and are cancelled leave no trace, though no turn is given."""
-    line, stays = Line(), turns()
-    line.join(stays, always(0.2), 0.0)
+    queue, stays = TurnQueue(), turns()
+    queue.join(stays, always(0.2), 0.0)
     for second in range(2000):
         turn = turns()
-        line.join(turn, certain, float(second))
-        line.leave(turn)
-        line.leave(turn)
-    assert (len(line), len(line._levels)) == (1, 1)
-    assert line.call() is stays
-    assert (len(line), line._levels, line.call()) == (0, {}, None)
+        queue.join(turn, certain, float(second))
+        queue.leave(turn)
+        queue.leave(turn)
+    assert (len(queue), len(queue._levels)) == (1, 1)
+    assert queue.call() is stays
+    assert (len(queue), queue._levels, queue.call()) == (0, {}, None)
 
 
 def test_cancelled_waits_are_dropped_at_once() -> None:
@@ -160,7 +160,7 @@ def test_cancelled_waits_are_dropped_at_once() -> None:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-            sizes.append(len(throttle._lines["query"]))
+            sizes.append(len(throttle._queues["query"]))
         return sizes
 
     assert run_virtual(main()) == [0, 0, 0]
