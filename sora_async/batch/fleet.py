@@ -21,7 +21,7 @@ from distributed.protocol.pickle import dumps
 
 from sora_async.batch.budget import Budget
 from sora_async.batch.fleet_order import FleetLedger, Generator, Job, Order, Report
-from sora_async.batch.fleet_worker import PLUGIN, Stations, bring, leave, stop_buying
+from sora_async.batch.fleet_worker import PLUGIN, WorkerBatches, bring, leave, stop_buying
 from sora_async.batch.intake import Intake
 from sora_async.batch.item import BatchItem
 from sora_async.batch.ledger import Entry
@@ -151,7 +151,7 @@ class _Fleet:
 
     async def run(self, requests: Requests) -> AsyncGenerator[Outcome, None]:
         """Yield the outcome of each input as it comes, with the errors of `generate_many_on`."""
-        await self._dask.register_plugin(Stations(), name=PLUGIN)
+        await self._dask.register_plugin(WorkerBatches(), name=PLUGIN)
         await self._count_workers()
         self._intake = Intake(
             requests,

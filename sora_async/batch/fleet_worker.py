@@ -12,7 +12,7 @@ from distributed.protocol.pickle import loads
 from distributed.worker_state_machine import SecedeEvent
 
 from sora_async.batch.fleet_order import Job, Order, Report
-from sora_async.batch.fleet_station import Station
+from sora_async.batch.fleet_worker_batch import WorkerBatch
 from sora_async.errors import LedgerError
 
 PLUGIN = "sora_async"
@@ -20,19 +20,19 @@ BUSY_S = 0.5
 """How often an input is looked at on which somebody else is at work: a dead worker holds its ones until its lease
 ends."""
 IDLE_S = 10.0
-"""A station to which nothing was given for so long is closed, for the process that read the batch may be gone."""
+"""A part of a batch to which nothing was given for so long is closed, for the process that read the batch may be gone."""
 REMEMBERED = 1000
 """How many batches that are over are known, so that their last jobs come too late."""
 
 
-class Stations(WorkerPlugin):
-    """The stations of one worker, one for each batch. All fleets share the plugin, so nothing is left behind."""
+class WorkerBatches(WorkerPlugin):
+    """What one worker brings, of each batch its part. All fleets share the plugin, so nothing is left behind."""
 
     idempotent = True
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002 Dask names it
         """Begin on this worker."""
-        self._stations: dict[str, Station] = {}
+        self._worker_batches: dict[str, WorkerBatch] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped: deque[str] = deque(maxlen=REMEMBERED)
         self._over: deque[str] = deque(maxlen=REMEMBERED)
@@ -46,7 +46,7 @@ class Stations(WorkerPlugin):
 
     async def teardown(self, worker: Any) -> None:  # noqa: ARG002 Dask names it
         """The worker ends: bring home what was sent."""
-        for batch in tuple(self._stations):
+        for batch in tuple(self._worker_batches):
             self._retire(batch)
         if self._closing:
             await asyncio.wait(self._closing)
@@ -69,47 +69,47 @@ class Stations(WorkerPlugin):
         is_second = False
         while job.batch not in self._over:
             try:
-                station = self._find(job)
+                worker_batch = self._find(job)
             except Exception as error:  # noqa: BLE001 it ends the batch, where it is raised
                 return Report(has_bought=True, stopped_by=error)
-            desk, outcome = await station.bring(job)
-            is_lost = station.is_lost and (outcome is None or isinstance(outcome.error, LedgerError))
-            if desk.is_busy:
+            pending, outcome = await worker_batch.bring(job)
+            is_lost = worker_batch.is_lost and (outcome is None or isinstance(outcome.error, LedgerError))
+            if pending.is_busy:
                 await asyncio.sleep(BUSY_S)
             elif is_lost and not is_second:
                 # This process was stopped for longer than its lease, or lost its server: it may begin anew, once.
-                self._retire(job.batch, station)
+                self._retire(job.batch, worker_batch)
                 is_second = True
             else:
                 return Report(
                     outcome=outcome,
-                    entry=desk.entry,
-                    has_bought=desk.has_bought,
-                    is_new=desk.is_new,
-                    is_unbought=desk.is_unbought,
-                    stopped_by=station.stopped_by if is_lost or not station.is_lost else None,
+                    entry=pending.entry,
+                    has_bought=pending.has_bought,
+                    is_new=pending.is_new,
+                    is_unbought=pending.is_unbought,
+                    stopped_by=worker_batch.stopped_by if is_lost or not worker_batch.is_lost else None,
                 )
         return Report(has_bought=True)
 
-    def _find(self, job: Job) -> Station:
-        station = self._stations.get(job.batch)
-        if station is None:
+    def _find(self, job: Job) -> WorkerBatch:
+        worker_batch = self._worker_batches.get(job.batch)
+        if worker_batch is None:
             order: Order = loads(job.order)  # type: ignore[no-untyped-call]
-            station = self._stations[job.batch] = Station(order)
+            worker_batch = self._worker_batches[job.batch] = WorkerBatch(order)
             if job.batch in self._stopped:
-                station.stop_buying()
-        return station
+                worker_batch.stop_buying()
+        return worker_batch
 
     def _retire_if_idle(self, batch: str, for_s: float) -> None:
-        station = self._stations.get(batch)
-        if station is not None and station.idle_s >= for_s:
+        worker_batch = self._worker_batches.get(batch)
+        if worker_batch is not None and worker_batch.idle_s >= for_s:
             self._retire(batch)
 
-    def _retire(self, batch: str, station: Station | None = None) -> None:
-        """Close the station of a batch, unless it is another one by now."""
-        found = self._stations.get(batch)
-        if found is not None and (station is None or station is found):
-            del self._stations[batch]
+    def _retire(self, batch: str, worker_batch: WorkerBatch | None = None) -> None:
+        """Close this worker's part of a batch, unless it is another one by now."""
+        found = self._worker_batches.get(batch)
+        if found is not None and (worker_batch is None or worker_batch is found):
+            del self._worker_batches[batch]
             closing = asyncio.create_task(found.close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -117,9 +117,9 @@ class Stations(WorkerPlugin):
     def stop_buying(self, batch: str) -> None:
         """Send no more creates of a batch, and bring home what was bought."""
         self._stopped.append(batch)
-        station = self._stations.get(batch)
-        if station is not None:
-            station.stop_buying()
+        worker_batch = self._worker_batches.get(batch)
+        if worker_batch is not None:
+            worker_batch.stop_buying()
 
     async def leave(self, batch: str) -> None:
         """End a batch: creates under way come home, the ledger is let go of."""
@@ -129,9 +129,9 @@ class Stations(WorkerPlugin):
             await asyncio.wait(self._closing)
 
 
-def _stations(worker: Any) -> Stations:
-    stations: Stations = worker.plugins[PLUGIN]
-    return stations
+def _worker_batches(worker: Any) -> WorkerBatches:
+    worker_batches: WorkerBatches = worker.plugins[PLUGIN]
+    return worker_batches
 
 
 async def bring(job: Job) -> Report:
@@ -139,14 +139,14 @@ async def bring(job: Job) -> Report:
     worker = get_worker()
     # What `secede` does for a task in a thread: it waits for minutes, and many may do so at once.
     worker.handle_stimulus(SecedeEvent(key=job.name, compute_duration=0.0, stimulus_id=f"secede-{time.time()}"))
-    return await _stations(worker).bring(job)
+    return await _worker_batches(worker).bring(job)
 
 
 def stop_buying(batch: str, dask_worker: Any) -> None:
-    """As Stations has it."""
-    _stations(dask_worker).stop_buying(batch)
+    """As WorkerBatches has it."""
+    _worker_batches(dask_worker).stop_buying(batch)
 
 
 async def leave(batch: str, dask_worker: Any) -> None:
-    """As Stations has it."""
-    await _stations(dask_worker).leave(batch)
+    """As WorkerBatches has it."""
+    await _worker_batches(dask_worker).leave(batch)

@@ -25,8 +25,8 @@ from sora_async.batch import (  # noqa: E402
     SqliteLedger,
     Stage,
     fleet,
-    fleet_station,
     fleet_worker,
+    fleet_worker_batch,
     generate_many_on,
 )
 from sora_async.sandbox import Faults, Sandbox, Scenario  # noqa: E402
@@ -174,14 +174,14 @@ async def test_fleet_with_new_workers_divides_the_limits_anew(store, relay, monk
     """Inputs that come later have other shares, and go to the new ones, too."""
     monkeypatch.setattr(fleet, "COUNT_S", 0.0)
     shares = set()
-    shift = fleet_station._Shift
+    stream = fleet_worker_batch._InputStream
 
-    class Seen(shift):
+    class Seen(stream):
         def __init__(self, creates, downloads):
             super().__init__(creates, downloads)
             shares.add((creates, downloads))
 
-    monkeypatch.setattr(fleet_station, "_Shift", Seen)
+    monkeypatch.setattr(fleet_worker_batch, "_InputStream", Seen)
     async with Sandbox(QUICK) as sandbox, cluster_of(1) as (cluster, dask):
         relay(sandbox)
 
@@ -196,9 +196,9 @@ async def test_fleet_with_new_workers_divides_the_limits_anew(store, relay, monk
 
 
 async def test_fleet_whose_inputs_come_slowly_lets_go_meanwhile(dask, store, relay, monkeypatch):
-    """A station without work is closed, and another is made when there is some."""
+    """A worker's part without work is closed, and another is made when there is some."""
     monkeypatch.setattr(fleet_worker, "IDLE_S", 0.02)
-    monkeypatch.setattr(fleet_station, "QUIET_S", 0.01)
+    monkeypatch.setattr(fleet_worker_batch, "QUIET_S", 0.01)
     async with Sandbox(QUICK) as sandbox:
         relay(sandbox)
 

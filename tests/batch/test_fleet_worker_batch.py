@@ -12,8 +12,8 @@ from sora_async import BatchItem, BatchPolicy, Client
 from sora_async.batch import Change, Stage
 from sora_async.batch.fleet_ledger import SharedLedger
 from sora_async.batch.fleet_order import Job, Order
-from sora_async.batch.fleet_station import Station
-from sora_async.batch.fleet_worker import Stations
+from sora_async.batch.fleet_worker import WorkerBatches
+from sora_async.batch.fleet_worker_batch import WorkerBatch
 
 
 def job_of(key):
@@ -22,11 +22,11 @@ def job_of(key):
 
 
 @pytest.fixture
-def station(store):
+def worker_batch(store):
     def make():
         return Client("any", "http://127.0.0.1:1")
 
-    return lambda: Station(Order(batch="b", ledger=store(), directory=None, policy=BatchPolicy(), client=make))
+    return lambda: WorkerBatch(Order(batch="b", ledger=store(), directory=None, policy=BatchPolicy(), client=make))
 
 
 async def test_shared_ledger_stays_open_until_its_end(store):
@@ -47,30 +47,30 @@ async def test_shared_ledger_stays_open_until_its_end(store):
         await shared.enter("cat", CAT, intend=True)
 
 
-async def test_station_that_is_closed_before_it_began_ends_what_it_was_given(station):
+async def test_worker_batch_that_is_closed_before_it_began_ends_what_it_was_given(worker_batch):
     """And what is given to it after that."""
-    station = station()
-    bringing = asyncio.create_task(station.bring(job_of("cat")))
+    worker_batch = worker_batch()
+    bringing = asyncio.create_task(worker_batch.bring(job_of("cat")))
     await asyncio.sleep(0)
-    await station.close()
+    await worker_batch.close()
     assert (await bringing)[1] is None
-    assert (await station.bring(job_of("dog")))[1] is None
+    assert (await worker_batch.bring(job_of("dog")))[1] is None
 
 
-async def test_station_stops_for_its_first_reason(station):
+async def test_worker_batch_stops_for_its_first_reason(worker_batch):
     """A step of an input that nobody waits for any more is only noted in the ledger."""
-    station = station()
-    station.noted(Change(key="cat", stage=Stage.READY))
-    station._stop(ValueError("first"))
-    station._stop(ValueError("second"))
-    assert str(station.stopped_by) == "first"
-    await station.close()
+    worker_batch = worker_batch()
+    worker_batch.noted(Change(key="cat", stage=Stage.READY))
+    worker_batch._stop(ValueError("first"))
+    worker_batch._stop(ValueError("second"))
+    assert str(worker_batch.stopped_by) == "first"
+    await worker_batch.close()
 
 
 async def test_job_that_comes_after_its_batch_has_ended_is_not_begun():
     """It may have been on its way when the loop was left."""
-    stations = Stations()
-    stations.setup(worker=None)
-    await stations.leave("b")
-    report = await stations.bring(job_of("cat"))
+    worker_batches = WorkerBatches()
+    worker_batches.setup(worker=None)
+    await worker_batches.leave("b")
+    report = await worker_batches.bring(job_of("cat"))
     assert (report.outcome, report.entry, report.stopped_by) == (None, None, None)

@@ -21,7 +21,7 @@ QUIET_S = 5.0
 
 
 @attrs.define(eq=False)
-class Desk:
+class PendingInput:
     """One input that is being brought."""
 
     may_buy: bool
@@ -50,8 +50,8 @@ class Desk:
         return self.bought not in {None, Stage.PLANNED}
 
 
-class _Shift:
-    """One run, with one share of the limits.
+class _InputStream:
+    """What one run reads, with one share of the limits.
 
     Args:
         creates: its share.
@@ -93,7 +93,7 @@ class _Shift:
             self.is_over = True
 
 
-class Station:
+class WorkerBatch:
     """Brings inputs of one batch, any number at once, each to its end.
 
     Args:
@@ -110,11 +110,11 @@ class Station:
         self._ledger = SharedLedger(order.ledger, self)
         # The runs have budgets of their own; this one sees across them, and at once.
         self._budget = Budget(None)
-        self._desks: dict[str, Desk] = {}
+        self._pending: dict[str, PendingInput] = {}
         self._callers = 0
         self._left_at = 0.0
-        self._shift = _Shift(0, 0)
-        self._shift.end()
+        self._stream = _InputStream(0, 0)
+        self._stream.end()
         self._runs: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -128,38 +128,38 @@ class Station:
         """For how many seconds nobody has waited for anything; negative if somebody does."""
         return -1.0 if self._callers else asyncio.get_running_loop().time() - self._left_at
 
-    async def bring(self, job: Job) -> tuple[Desk, Outcome | None]:
+    async def bring(self, job: Job) -> tuple[PendingInput, Outcome | None]:
         """Bring one input to its end, or as far as it goes. Cancelling it lets the others go on."""
-        desk = self._desks.get(job.key) or self._begin(job)
+        pending = self._pending.get(job.key) or self._begin(job)
         self._callers += 1
         try:
-            return desk, await asyncio.shield(desk.coming)
+            return pending, await asyncio.shield(pending.coming)
         finally:
             self._callers -= 1
             self._left_at = asyncio.get_running_loop().time()
 
-    def _begin(self, job: Job) -> Desk:
-        desk = Desk(job.may_buy, asyncio.get_running_loop().create_future())
+    def _begin(self, job: Job) -> PendingInput:
+        pending = PendingInput(job.may_buy, asyncio.get_running_loop().create_future())
         if self.stopped_by is not None or self._closing is not None:
-            desk.coming.set_result(None)
-            return desk
-        self._desks[job.key] = desk
-        if self._shift.is_over or self._shift.share != (job.creates, job.downloads):
-            self._shift.end()
-            self._shift = _Shift(job.creates, job.downloads)
-            run = asyncio.create_task(self._run(self._shift))
+            pending.coming.set_result(None)
+            return pending
+        self._pending[job.key] = pending
+        if self._stream.is_over or self._stream.share != (job.creates, job.downloads):
+            self._stream.end()
+            self._stream = _InputStream(job.creates, job.downloads)
+            run = asyncio.create_task(self._run(self._stream))
             self._runs.add(run)
             run.add_done_callback(self._runs.discard)
-        self._shift.give(job.key, job.item)
-        return desk
+        self._stream.give(job.key, job.item)
+        return pending
 
-    async def _run(self, shift: _Shift) -> None:
+    async def _run(self, stream: _InputStream) -> None:
         order = self._order
-        creates, downloads = shift.share
+        creates, downloads = stream.share
         policy = attrs.evolve(order.policy, creates=creates, downloads=downloads, max_tasks=None)
         try:
             outcomes = self._client.generate_many(
-                shift.items(),
+                stream.items(),
                 concurrency=policy.concurrency,
                 ledger=self._ledger,
                 directory=order.directory,
@@ -171,23 +171,23 @@ class Station:
         except Exception as error:  # noqa: BLE001 it is reported, and ends the batch
             self._stop(error)
         finally:
-            shift.is_over = True
-            for key in shift.keys & self._desks.keys():
+            stream.is_over = True
+            for key in stream.keys & self._pending.keys():
                 self._end(key, None)
 
     def may_buy(self, key: str) -> bool:
         """As Watcher has it."""
-        return self._desks[key].may_buy and not self._ledger.is_closed_for_buying
+        return self._pending[key].may_buy and not self._ledger.is_closed_for_buying
 
     def saw(self, key: str, entry: Entry | None) -> bool:
         """As Watcher has it."""
-        desk = self._desks[key]
-        desk.entry = entry
-        desk.was_planned = entry is not None and entry.stage is Stage.PLANNED
+        pending = self._pending[key]
+        pending.entry = entry
+        pending.was_planned = entry is not None and entry.stage is Stage.PLANNED
         if entry is None:
-            desk.is_busy = True
-        elif desk.was_planned and not self.may_buy(key):
-            desk.is_unbought = True
+            pending.is_busy = True
+        elif pending.was_planned and not self.may_buy(key):
+            pending.is_unbought = True
         else:
             return True
         self._end(key, None)
@@ -195,36 +195,36 @@ class Station:
 
     def noted(self, change: Change) -> None:
         """As Watcher has it."""
-        desk, stage = self._desks.get(change.key), change.stage
-        if desk is None or desk.entry is None:
+        pending, stage = self._pending.get(change.key), change.stage
+        if pending is None or pending.entry is None:
             return
-        desk.entry = attrs.evolve(desk.entry, stage=stage, task_id=change.task_id or desk.entry.task_id)
-        if stage is Stage.INTENDED or desk.bought is Stage.INTENDED:
-            desk.bought = stage
+        pending.entry = attrs.evolve(pending.entry, stage=stage, task_id=change.task_id or pending.entry.task_id)
+        if stage is Stage.INTENDED or pending.bought is Stage.INTENDED:
+            pending.bought = stage
             if stage is Stage.SUBMITTED:
                 self._budget.settle(None)
 
     def _deliver(self, outcome: Outcome) -> None:
-        error, desk = outcome.error, self._desks[outcome.key]
+        error, pending = outcome.error, self._pending[outcome.key]
         if isinstance(error, BatchStoppedError):
             self._end(outcome.key, None)
             return
         if error is not None:
-            is_of_create = desk.bought in {Stage.INTENDED, Stage.PLANNED, Stage.UNCERTAIN}
+            is_of_create = pending.bought in {Stage.INTENDED, Stage.PLANNED, Stage.UNCERTAIN}
             (self._budget.settle if is_of_create else self._budget.notice)(error)
             if self._budget.stopped_by is not None:
                 self._stop(self._budget.stopped_by)
         self._end(outcome.key, outcome)
 
     def _end(self, key: str, outcome: Outcome | None) -> None:
-        self._desks.pop(key).coming.set_result(outcome)
+        self._pending.pop(key).coming.set_result(outcome)
 
     def _stop(self, reason: Exception) -> None:
         """Buy nothing more; what was bought is brought home, unless the ledger is lost."""
         if self.stopped_by is None:
             self.stopped_by = reason
             self.stop_buying()
-            self._shift.end()
+            self._stream.end()
             if self.is_lost:
                 self._begin_closing()
 
