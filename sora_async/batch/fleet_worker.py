@@ -20,7 +20,7 @@ BUSY_S = 0.5
 """How often an input is looked at on which somebody else is at work: a dead worker holds its ones until its lease
 ends."""
 IDLE_S = 10.0
-"""A part of a batch to which nothing was given for so long is closed, for the process that read the batch may be gone."""
+"""A part to which nothing was given for so long is closed, for the process that read the batch may be gone."""
 REMEMBERED = 1000
 """How many batches that are over are known, so that their last jobs come too late."""
 
