@@ -8,7 +8,9 @@ that reads the batch and PostgreSQL are killed, twenty times at random moments; 
 the batch is run again, until it comes to its end. The relay counts what it accepted; that count, the ledger and the
 folder are then held against each other.
 
-Run: `python -m benchmarks.fleet [--kills] [--quick] [--seed N]`.
+With `--memory`: how much the process that reads a batch, the scheduler and the workers use as it goes on.
+
+Run: `python -m benchmarks.fleet [--kills | --memory] [--quick] [--seed N]`.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from distributed import Client as Dask
 from benchmarks.batch_trial import CLIP
 from benchmarks.fleet_child import VARIABLE, environment_of, make_client
 from benchmarks.fleet_cluster import Cluster, Processes, kill
-from benchmarks.machine import describe, describe_load
+from benchmarks.machine import describe, describe_load, read_memory
 from benchmarks.postgres_server import OwnServer
 from sora_async.batch import Entry, PostgresLedger, Stage, generate_many_on
 from sora_async.sandbox import Faults, Sandbox, Scenario
@@ -240,19 +242,55 @@ async def measure(prompts: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+async def watch_memory(prompts: int) -> None:
+    """Bring one long batch, and print after each tenth of it what its processes use."""
+    server = OwnServer()
+    folder = Path(tempfile.mkdtemp())
+    try:
+        await asyncio.to_thread(server.make)
+        await asyncio.to_thread(server.start)
+        async with Sandbox(Scenario(takes_s=0.2, clip=CLIP)) as sandbox:
+            with Processes(folder, environment_of(sandbox.url, server.dsn)) as processes:
+                cluster = Cluster(processes)
+                await asyncio.to_thread(cluster.start_scheduler)
+                cluster.keep_workers(WORKERS)
+                arguments = (cluster.address, "default", str(folder / "videos"), str(prompts))
+                options = ("--concurrency", str(AT_ONCE), "--lease", "30")
+                client = processes.start(
+                    "client", "-m", "benchmarks.fleet_child", *arguments, *options, output=subprocess.PIPE
+                )
+                assert client.stdout is not None
+                assert cluster.scheduler is not None
+                watched = {"reader": client, "scheduler": cluster.scheduler}
+                watched |= {f"worker {number}": worker for number, worker in enumerate(cluster.workers, 1)}
+                print("MiB after " + "".join(f"{name:>11}" for name in watched))
+                for count in range(1, prompts + 1):
+                    told = json.loads(await asyncio.to_thread(client.stdout.readline))
+                    assert told.get("error") == "", told
+                    if count % (prompts // 10) == 0:
+                        used = (read_memory("VmRSS", process.pid) for process in watched.values())
+                        print(f"{count:>9} " + "".join(f"{mebibytes:11.1f}" for mebibytes in used))
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> None:
     """Measure, or kill."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", action="store_true", help="kill, in place of measuring")
-    parser.add_argument("--quick", action="store_true", help="100 inputs and 5 kills")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--kills", action="store_true", help="kill, in place of measuring")
+    way.add_argument("--memory", action="store_true", help="watch the memory, in place of the time")
+    parser.add_argument("--quick", action="store_true", help="100 inputs and 5 kills; 2,000 inputs for the memory")
     parser.add_argument("--seed", type=int, default=0, help="another one gives other moments")
     options = parser.parse_args()
     print(describe())
     print(describe_load())
     prompts = 100 if options.quick else 500
-    asyncio.run(
-        kill_at_random(prompts, 5 if options.quick else 20, options.seed) if options.kills else measure(prompts)
-    )
+    if options.kills:
+        asyncio.run(kill_at_random(prompts, 5 if options.quick else 20, options.seed))
+    else:
+        asyncio.run(watch_memory(20 * prompts) if options.memory else measure(prompts))
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ def describe_load() -> str:
     return f"Other programs on this machine: {load}"
 
 
-def read_memory(field: str) -> float:
-    """MiB that this process uses: `VmRSS` now, `VmHWM` at the most so far; -1 where the system does not tell so."""
-    status = Path("/proc/self/status")
+def read_memory(field: str, pid: int | str = "self") -> float:
+    """MiB that a process uses: `VmRSS` now, `VmHWM` at the most so far; -1 where the system does not tell so."""
+    status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return -1.0
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines())

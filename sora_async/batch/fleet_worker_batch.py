@@ -20,10 +20,53 @@ QUIET_S = 5.0
 """A run to which nothing was given for so long is ended, for one that has stopped buying says so at its end."""
 
 
+class _InputStream:
+    """What one run reads, with one share of the limits.
+
+    Args:
+        creates: its share.
+        downloads: its share.
+
+    Attributes:
+        is_over: whether it takes no more.
+    """
+
+    def __init__(self, creates: int, downloads: int) -> None:
+        self.share = (creates, downloads)
+        self.is_over = False
+        self._items: asyncio.Queue[BatchItem | None] = asyncio.Queue()
+
+    def give(self, item: BatchItem) -> None:
+        """Add an input."""
+        self._items.put_nowait(item)
+
+    def end(self) -> None:
+        """Give no more."""
+        if not self.is_over:
+            self.is_over = True
+            self._items.put_nowait(None)
+
+    async def items(self) -> AsyncGenerator[BatchItem, None]:
+        """What the run reads."""
+        try:
+            while True:
+                async with asyncio.timeout(QUIET_S):
+                    item = await self._items.get()
+                if item is None:
+                    return
+                yield item
+        except TimeoutError:
+            return
+        finally:
+            self.is_over = True
+
+
 @attrs.define(eq=False)
 class PendingInput:
     """One input that is being brought."""
 
+    stream: _InputStream
+    """The run that brings it."""
     may_buy: bool
     """Whether it may be bought."""
     coming: asyncio.Future[Outcome | None]
@@ -48,49 +91,6 @@ class PendingInput:
     def is_new(self) -> bool:
         """Whether this process has bought it, for certain or perhaps."""
         return self.bought not in {None, Stage.PLANNED}
-
-
-class _InputStream:
-    """What one run reads, with one share of the limits.
-
-    Args:
-        creates: its share.
-        downloads: its share.
-
-    Attributes:
-        is_over: whether it takes no more.
-    """
-
-    def __init__(self, creates: int, downloads: int) -> None:
-        self.share = (creates, downloads)
-        self.is_over = False
-        self.keys: set[str] = set()
-        self._items: asyncio.Queue[BatchItem | None] = asyncio.Queue()
-
-    def give(self, key: str, item: BatchItem) -> None:
-        """Add an input."""
-        self.keys.add(key)
-        self._items.put_nowait(item)
-
-    def end(self) -> None:
-        """Give no more."""
-        if not self.is_over:
-            self.is_over = True
-            self._items.put_nowait(None)
-
-    async def items(self) -> AsyncGenerator[BatchItem, None]:
-        """What the run reads."""
-        try:
-            while True:
-                async with asyncio.timeout(QUIET_S):
-                    item = await self._items.get()
-                if item is None:
-                    return
-                yield item
-        except TimeoutError:
-            return
-        finally:
-            self.is_over = True
 
 
 class WorkerBatch:
@@ -139,19 +139,25 @@ class WorkerBatch:
             self._left_at = asyncio.get_running_loop().time()
 
     def _begin(self, job: Job) -> PendingInput:
-        pending = PendingInput(job.may_buy, asyncio.get_running_loop().create_future())
-        if self.stopped_by is not None or self._closing is not None:
+        is_open = self.stopped_by is None and self._closing is None
+        stream = self._find_stream(job) if is_open else self._stream
+        pending = PendingInput(stream, job.may_buy, asyncio.get_running_loop().create_future())
+        if is_open:
+            self._pending[job.key] = pending
+            stream.give(job.item)
+        else:
             pending.coming.set_result(None)
-            return pending
-        self._pending[job.key] = pending
+        return pending
+
+    def _find_stream(self, job: Job) -> _InputStream:
+        """The run that takes an input; a new one if the limits are not the same any more."""
         if self._stream.is_over or self._stream.share != (job.creates, job.downloads):
             self._stream.end()
             self._stream = _InputStream(job.creates, job.downloads)
             run = asyncio.create_task(self._run(self._stream))
             self._runs.add(run)
             run.add_done_callback(self._runs.discard)
-        self._stream.give(job.key, job.item)
-        return pending
+        return self._stream
 
     async def _run(self, stream: _InputStream) -> None:
         order = self._order
@@ -172,7 +178,7 @@ class WorkerBatch:
             self._stop(error)
         finally:
             stream.is_over = True
-            for key in stream.keys & self._pending.keys():
+            for key in [key for key, pending in self._pending.items() if pending.stream is stream]:
                 self._end(key, None)
 
     def may_buy(self, key: str) -> bool:
