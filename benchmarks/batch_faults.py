@@ -53,11 +53,14 @@ async def run_batch(client: Client, tasks: int, **options: Any) -> Run:
 
 def examine_files(folder: Path) -> str:
     """Tell how many files there are, and how many are not what the relay has, byte by byte."""
-    files = [path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")]
-    garbled = [content for content in files if content != CLIP and len(content) == len(CLIP)]
-    broken = [content for content in files if len(content) != len(CLIP)]
-    note = f", {len(garbled)} of them with bytes that the relay garbled behind a cut" if garbled else ""
-    return f"{len(files)} files, {len(files) - len(broken)} whole{note}, {len(broken)} broken"
+    kinds = Counter(_examine(path) for path in folder.iterdir() if not path.name.startswith("."))
+    note = f", {kinds['garbled']} of them with bytes that the relay garbled behind a cut" if kinds["garbled"] else ""
+    return f"{kinds.total()} files, {kinds.total() - kinds['broken']} whole{note}, {kinds['broken']} broken"
+
+
+def _examine(path: Path) -> str:
+    content = path.read_bytes()
+    return "broken" if len(content) != len(CLIP) else "right" if content == CLIP else "garbled"
 
 
 async def examine_account(folder: Path, books: Books, tasks: int) -> str:
