@@ -53,7 +53,9 @@ async def run_batch(client: Client, tasks: int, **options: Any) -> Run:
 
 def examine_files(folder: Path) -> str:
     """Tell how many files there are, and how many are not what the relay has, byte by byte."""
-    kinds = Counter(_examine(path) for path in folder.iterdir() if not path.name.startswith("."))
+    # Without a file there is no folder: killed early, all creates may be in doubt.
+    paths = folder.iterdir() if folder.exists() else ()
+    kinds = Counter(_examine(path) for path in paths if not path.name.startswith("."))
     note = f", {kinds['garbled']} of them with bytes that the relay garbled behind a cut" if kinds["garbled"] else ""
     return f"{kinds.total()} files, {kinds.total() - kinds['broken']} whole{note}, {kinds['broken']} broken"
 
