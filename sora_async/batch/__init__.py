@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sora_async.batch.item import BatchItem
-from sora_async.batch.ledger import Change, Entry, Ledger, Stage
+from sora_async.batch.ledger import Change, Entry, Ledger, Stage, TakenOverError
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 
@@ -35,6 +35,7 @@ __all__ = [
     "Problem",
     "SqliteLedger",
     "Stage",
+    "TakenOverError",
     "generate_many_on",
     "write_gallery",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 
+from sora_async.batch.ledger import TakenOverError
 from sora_async.errors import (
     AuthenticationError,
     BatchStoppedError,
@@ -84,7 +85,7 @@ class Budget:
             )
         elif isinstance(error, _POINTLESS):
             self.stop(BatchStoppedError(f"nothing more is sent, since it would be refused as well: {error}"))
-        elif isinstance(error, LedgerError):
+        elif isinstance(error, LedgerError) and not isinstance(error, TakenOverError):
             self.stop(error)
         self._changed.set()
 

@@ -10,6 +10,8 @@ from sora_async.batch.fleet_order import FleetLedger
 from sora_async.batch.ledger import Change, Entry, Stage
 from sora_async.errors import BatchStoppedError
 
+UNBOUGHT = "it must not be bought here"
+
 
 class Watcher(Protocol):
     """Who is told what goes through a ledger."""
@@ -18,8 +20,8 @@ class Watcher(Protocol):
         """Whether an input may be bought."""
         ...
 
-    def saw(self, key: str, entry: Entry | None) -> bool:
-        """An entry was looked up, None if somebody else is at work on it; answers whether to go on with it."""
+    def saw(self, key: str, entry: Entry) -> bool:
+        """An entry was looked up; answers whether to go on with it."""
         ...
 
     def noted(self, change: Change) -> None:
@@ -54,10 +56,10 @@ class SharedLedger:
             self._is_open = True
 
     async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:
-        """As Ledger says; None also for what must not be bought here.
+        """As Ledger says.
 
         Raises:
-            BatchStoppedError: nothing is bought any more.
+            BatchStoppedError: nothing is bought any more, or this must not be bought here.
         """
         if intend and self.is_closed_for_buying:
             raise BatchStoppedError("the batch has stopped buying")
@@ -66,12 +68,12 @@ class SharedLedger:
             seen = await self._ledger.entry(key) or Entry(key=key, stage=Stage.PLANNED, request=request)
             if seen.stage is Stage.PLANNED:
                 self._watcher.saw(key, seen)
-                return None
+                raise BatchStoppedError(UNBOUGHT)
         entry = await self._ledger.enter(key, request, intend=intend)
-        if not intend:
-            return entry if self._watcher.saw(key, entry) else None
-        if entry is not None:
+        if entry is not None and intend:
             self._watcher.noted(Change(key=key, stage=entry.stage))
+        elif entry is not None and not self._watcher.saw(key, entry):
+            raise BatchStoppedError(UNBOUGHT)
         return entry
 
     async def record(self, change: Change) -> None:

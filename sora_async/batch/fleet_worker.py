@@ -16,9 +16,6 @@ from sora_async.batch.fleet_worker_batch import WorkerBatch
 from sora_async.errors import LedgerError
 
 PLUGIN = "sora_async"
-BUSY_S = 0.5
-"""How often an input is looked at on which somebody else is at work: a dead worker holds its ones until its lease
-ends."""
 IDLE_S = 10.0
 """A part to which nothing was given for so long is closed, for the process that read the batch may be gone."""
 REMEMBERED = 1000
@@ -74,10 +71,8 @@ class WorkerBatches(WorkerPlugin):
                 return Report(has_bought=True, stopped_by=error)
             pending, outcome = await worker_batch.bring(job)
             is_lost = worker_batch.is_lost and (outcome is None or isinstance(outcome.error, LedgerError))
-            if pending.is_busy:
-                await asyncio.sleep(BUSY_S)
-            elif is_lost and not is_second:
-                # This process was stopped for longer than its lease, or lost its server: it may begin anew, once.
+            if is_lost and not is_second:
+                # The server was away for too long, and may be back: this worker may begin anew, once.
                 self._retire(job.batch, worker_batch)
                 is_second = True
             else:

@@ -77,8 +77,6 @@ class PendingInput:
     """Whether it was not bought when it was looked up."""
     bought: Stage | None = None
     """How far the create of this process has come; None if it sent none."""
-    is_busy: bool = False
-    """Whether somebody else is at work on it."""
     is_unbought: bool = False
     """Whether it is not bought, and must not be."""
 
@@ -185,19 +183,13 @@ class WorkerBatch:
         """As Watcher has it."""
         return self._pending[key].may_buy and not self._ledger.is_closed_for_buying
 
-    def saw(self, key: str, entry: Entry | None) -> bool:
+    def saw(self, key: str, entry: Entry) -> bool:
         """As Watcher has it."""
         pending = self._pending[key]
         pending.entry = entry
-        pending.was_planned = entry is not None and entry.stage is Stage.PLANNED
-        if entry is None:
-            pending.is_busy = True
-        elif pending.was_planned and not self.may_buy(key):
-            pending.is_unbought = True
-        else:
-            return True
-        self._end(key, None)
-        return False
+        pending.was_planned = entry.stage is Stage.PLANNED
+        pending.is_unbought = pending.was_planned and not self.may_buy(key)
+        return not pending.is_unbought
 
     def noted(self, change: Change) -> None:
         """As Watcher has it."""

@@ -123,6 +123,10 @@ class Change:
     """What is to be noted besides; added to what was noted before."""
 
 
+class TakenOverError(LedgerError):
+    """Another process goes on with an entry, which had taken this one for dead; nothing was noted."""
+
+
 class Ledger(Protocol):
     """Keeps the account. All methods are coroutines of one event loop, and many may be under way at once."""
 
@@ -160,6 +164,7 @@ class Ledger(Protocol):
         """Note a step; it is durable when this returns.
 
         Raises:
+            TakenOverError: another process is at work on it: what comes of it is that one's affair.
             LedgerError: it cannot be written, there is no such entry, or the step is not one of MOVES.
         """
         ...

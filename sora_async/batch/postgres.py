@@ -11,6 +11,8 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from sora_async.batch.ledger import CANCELLED, Change, Entry, Stage
 from sora_async.batch.ledger_operation import Operation
 from sora_async.batch.ledger_row import Event, Request
@@ -36,12 +38,20 @@ _NAME = re.compile(r"[a-z0-9_]{1,50}")
 _Result = TypeVar("_Result")
 
 
+@attrs.frozen
+class _Entered:
+    entry: Entry | None
+    term: int
+    """That of the lease then."""
+
+
 class PostgresLedger:
     """A Ledger in a schema of a database, which many processes on many machines may write at once.
 
     Each works on entries of its own: `enter` claims an entry that nobody is at work on, and an entry that has ended
     belongs to nobody. An open ledger that has not been heard of for the length of a lease is dead: what it had intended
-    becomes uncertain, all else may be claimed by others, and it can write no more, even if it comes back.
+    becomes uncertain, and all else may be claimed by others. If it comes back, it goes on with what nobody has claimed,
+    and settles what became uncertain by what it knows of it; what others have claimed it leaves to them.
 
     Whatever was answered is still there after a crash or a power cut of the server, and a server that restarts or drops
     connections is waited for. Cancelling a method does not undo what it writes, but an entry whose `enter` is cancelled
@@ -54,8 +64,8 @@ class PostgresLedger:
         name: which ledger of the database, in a-z, 0-9 and _; its tables are in the schema `sora_<name>`.
         lease_s: after how many seconds of silence a process is dead. A process must be able to reach the server within
             a third of it.
-        patience_s: how long a server that is away is waited for while the ledger is open, in seconds. Away for longer
-            than the lease, it ends the run all the same.
+        patience_s: how long a server that is away is waited for while the ledger is open, in seconds. Nothing is bought
+            meanwhile.
 
     Attributes:
         name: as given.
@@ -64,7 +74,7 @@ class PostgresLedger:
         ValueError: the DSN or the name is not of this form, or a time is not more than 0.
     """
 
-    def __init__(self, dsn: Dsn, *, name: str = "default", lease_s: float = 30.0, patience_s: float = 60.0) -> None:
+    def __init__(self, dsn: Dsn, *, name: str = "default", lease_s: float = 30.0, patience_s: float = 600.0) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"the name of a ledger is 1 to 50 of a-z, 0-9 and _, not {name!r}")
         if not (lease_s > 0 and patience_s > 0):
@@ -142,40 +152,49 @@ class PostgresLedger:
         """As Ledger says; None while another living process, or to intend another call of this one, is at work on it.
 
         Raises:
-            LedgerError: as Ledger says, or the lease was lost. It may be intended then, and becomes uncertain.
+            LedgerError: as Ledger says. It may be intended then, and becomes uncertain.
             RuntimeError: it is not open.
         """
         written = Request.of(request)
         writer = self._opened()
-        entering = writer.submit(key, lambda book: book.enter(key, written, intend=intend))
-        try:
-            entry = await entering.future
-        except asyncio.CancelledError:
-            if intend:
-                self._take_back(writer, entering, CANCELLED)
-            raise
-        if intend and entry is not None and entry.stage is Stage.INTENDED and not writer.lease.is_fresh():
-            self._take_back(writer, entering, STALE)
-            raise self._explain(LedgerError(f"this process was stopped before it could send {key!r}: run it again"))
-        return entry
 
-    def _take_back(self, writer: Writer, entering: Operation[Book, Entry | None], reason: str) -> None:
-        """Plan again what was intended for a caller that never sends it."""
+        def perform(book: Book) -> _Entered:
+            return _Entered(book.enter(key, written, intend=intend), writer.lease.term)
+
+        while True:
+            entering = writer.submit(key, perform)
+            try:
+                entered = await entering.future
+            except asyncio.CancelledError:
+                if intend:
+                    # A closed ledger takes no more: the entry becomes uncertain then, which is safe.
+                    with contextlib.suppress(RuntimeError):
+                        self._take_back(writer, entering, CANCELLED).future.cancel()  # nobody waits for it
+                raise
+            entry = entered.entry
+            if not intend or entry is None or entry.stage is not Stage.INTENDED:
+                return entry
+            if writer.lease.is_firm(entered.term):
+                return entry
+            # This process was stopped before it could be told. What others made of it meanwhile the next look tells.
+            with contextlib.suppress(LedgerError):
+                await self._take_back(writer, entering, STALE).future
+
+    def _take_back(self, writer: Writer, entering: Operation[Book, _Entered], reason: str) -> Operation[Book, None]:
+        """Plan again what was intended for a caller that does not send it."""
 
         def take_back(book: Book) -> None:
-            entry = entering.result
+            entry = None if entering.result is None else entering.result.entry
             if entry is not None and entry.stage is Stage.INTENDED:
                 book.record(Change(key=entering.key, stage=Stage.PLANNED, reason=reason))
 
-        # A closed ledger takes no more: the entry becomes uncertain then, which is safe.
-        with contextlib.suppress(RuntimeError):
-            writer.submit(entering.key, take_back).future.cancel()  # nobody waits for it
+        return writer.submit(entering.key, take_back)
 
     async def record(self, change: Change) -> None:
         """As Ledger says.
 
         Raises:
-            LedgerError: as Ledger says, or another process is at work on it, or the lease was lost.
+            TakenOverError, LedgerError: as Ledger says.
             RuntimeError: it is not open.
         """
         await self._opened().submit(change.key, lambda book: book.record(change)).future
@@ -233,7 +252,7 @@ class PostgresLedger:
         """As Ledger says; of texts by several processes the last is kept.
 
         Raises:
-            LedgerError: as Ledger says, or the lease was lost.
+            LedgerError: as Ledger says.
             RuntimeError: it is not open.
         """
         await self._opened().submit(name, lambda book: book.remember(name, text)).future

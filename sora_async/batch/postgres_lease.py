@@ -1,7 +1,9 @@
-"""The right of one open ledger to write: a row of the server's that expires unless it is renewed.
+"""The right of one open ledger to its entries: a row of the server's that expires unless it is renewed.
 
-The clock that counts is the server's. Each transaction that writes first renews the lease, which fails once it has
-expired. This also numbers the transactions, so that after a lost answer the row tells whether the last was committed.
+The clock that counts is the server's. Once a lease has expired others may take its entries, one by one, each of which
+then names its new owner. Each transaction that writes first renews the lease, also an expired one: a process that comes
+back goes on with what nobody took, under a new term. This also numbers the transactions, so that after a lost answer
+the row tells whether the last was committed.
 """
 
 from __future__ import annotations
@@ -14,39 +16,51 @@ from sora_async.batch.ledger import LEFT_BEHIND, Stage
 from sora_async.batch.postgres_book import COLUMNS, OwnedRow
 from sora_async.errors import LedgerError
 
+RESTART_GRACE_S = 10.0
+"""So long after its start a server takes none for dead but who said so: those that it had left may come back first."""
+KEPT_DAYS = 30
+"""So long after its expiry a lease may be renewed."""
+
 _BEGIN = """INSERT INTO owners (name, turn, expires_at)
 VALUES ($1, 0, clock_timestamp() + make_interval(secs => $2)) RETURNING number"""
 # All lock entries in the order of their keys, so that no two processes wait for each other.
-_RENEW = f"""WITH renewed AS (
+_RENEW = f"""WITH before AS (
+    SELECT number, expires_at <= clock_timestamp() AS is_expired FROM owners WHERE number = $1 AND turn = $2 - 1
+    FOR UPDATE
+), renewed AS (
     UPDATE owners SET turn = $2, expires_at = clock_timestamp() + make_interval(secs => $3)
-    WHERE number = $1 AND turn = $2 - 1 AND expires_at > clock_timestamp()
-    RETURNING extract(epoch FROM clock_timestamp())::double precision AS now
+    FROM before WHERE owners.number = before.number
+    RETURNING extract(epoch FROM clock_timestamp())::double precision AS now, is_expired
 ), found AS (
     SELECT {", ".join(COLUMNS)} FROM entries WHERE key = ANY($4::text[]) ORDER BY key FOR UPDATE
 )
-SELECT renewed.now, found.* FROM renewed LEFT JOIN found ON true"""  # noqa: S608 only names of columns
+SELECT renewed.now, renewed.is_expired, found.* FROM renewed LEFT JOIN found ON true"""  # noqa: S608 only names of columns
 # Locked, so that a transaction that the server still holds has ended before its turn is read.
 _TURN = "SELECT turn FROM owners WHERE number = $1 FOR UPDATE"
-_END = "UPDATE owners SET expires_at = clock_timestamp() WHERE number = $1"
-_ALIVE = "SELECT number FROM owners WHERE number = ANY($1::bigint[]) AND expires_at > clock_timestamp()"
+_END = "UPDATE owners SET expires_at = '-infinity' WHERE number = $1"
+_IS_DEAD = """(expires_at = '-infinity' OR greatest(expires_at, pg_postmaster_start_time() + make_interval(secs => $1))
+    <= clock_timestamp())"""
+_ALIVE = f"SELECT number FROM owners WHERE NOT {_IS_DEAD} AND number = ANY($2::bigint[])"  # noqa: S608 a condition
+_IS_OLD = f"expires_at < clock_timestamp() - interval '{KEPT_DAYS} days'"
 # An owner whose row is locked is just writing, or is being buried by somebody else.
 _BURY = f"""WITH dead AS (
-    DELETE FROM owners WHERE number IN (
-        SELECT number FROM owners WHERE expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED
-    ) RETURNING number
+    SELECT number, {_IS_OLD} AS is_old FROM owners
+    WHERE {_IS_DEAD} AND ({_IS_OLD} OR EXISTS (SELECT FROM entries WHERE owner = owners.number)) FOR UPDATE SKIP LOCKED
+), forgotten AS (
+    DELETE FROM owners WHERE number IN (SELECT number FROM dead WHERE is_old)
 ), left_behind AS (
     SELECT number, stage FROM entries WHERE owner IN (SELECT number FROM dead) ORDER BY key FOR UPDATE
 ), freed AS (
     UPDATE entries SET owner = NULL,
         stage = CASE entries.stage WHEN '{Stage.INTENDED.value}' THEN '{Stage.UNCERTAIN.value}' ELSE entries.stage END,
-        reason = CASE entries.stage WHEN '{Stage.INTENDED.value}' THEN $1 ELSE reason END,
+        reason = CASE entries.stage WHEN '{Stage.INTENDED.value}' THEN $2 ELSE reason END,
         ended_at = CASE entries.stage
             WHEN '{Stage.INTENDED.value}' THEN extract(epoch FROM clock_timestamp()) ELSE ended_at END
     FROM left_behind WHERE entries.number = left_behind.number
     RETURNING entries.number, attempt, left_behind.stage AS before
 )
 INSERT INTO events (at, entry, stage, attempt, reason)
-SELECT extract(epoch FROM clock_timestamp()), number, '{Stage.UNCERTAIN.value}', attempt, $1
+SELECT extract(epoch FROM clock_timestamp()), number, '{Stage.UNCERTAIN.value}', attempt, $2
 FROM freed WHERE before = '{Stage.INTENDED.value}'"""  # noqa: S608 only names of stages
 
 
@@ -58,16 +72,16 @@ def boot_time() -> float:
 
 async def find_alive(connection: Any, owners: set[int]) -> set[int]:
     """Answer which of these owners have not expired."""
-    return {number for (number,) in await connection.fetch(_ALIVE, owners)} if owners else set()
+    return {number for (number,) in await connection.fetch(_ALIVE, RESTART_GRACE_S, owners)} if owners else set()
 
 
 async def bury_dead(connection: Any) -> None:
     """Free what expired owners held; what they intended becomes uncertain."""
-    await connection.execute(_BURY, LEFT_BEHIND)
+    await connection.execute(_BURY, RESTART_GRACE_S, LEFT_BEHIND)
 
 
 class Lease:
-    """One owner's. Once expired it never comes back.
+    """One owner's.
 
     Args:
         number: of its row.
@@ -77,11 +91,13 @@ class Lease:
     Attributes:
         number: as given.
         length_s: as given.
+        term: how often it had expired before it was renewed; what was its own in one term may be another's in the next.
     """
 
     def __init__(self, number: int, length_s: float, asked_at: float) -> None:
         self.number = number
         self.length_s = length_s
+        self.term = 0
         self._turn = 0
         self._asked_at = self._renewed_at = asked_at
 
@@ -103,13 +119,14 @@ class Lease:
             The server's time in seconds since 1970, and the entries.
 
         Raises:
-            LedgerError: it has expired.
+            LedgerError: it is no more.
         """
         self._asked_at = boot_time()
         found = await connection.fetch(_RENEW, self.number, self._turn + 1, self.length_s, keys)
         if not found:
             raise self._lost()
-        return found[0]["now"], [OwnedRow(*columns) for _, *columns in found if columns[0] is not None]
+        self.term += found[0]["is_expired"]
+        return found[0]["now"], [OwnedRow(*columns) for _, _, *columns in found if columns[0] is not None]
 
     def confirm(self) -> None:
         """Note that the turn was committed."""
@@ -127,16 +144,16 @@ class Lease:
             raise self._lost()
         return turn > self._turn
 
-    def is_fresh(self) -> bool:
-        """Whether it surely has not expired, and will not for a while: the time that a create needs to leave."""
-        return boot_time() - self._renewed_at < self.length_s - self.heartbeat_s
+    def is_firm(self, term: int) -> bool:
+        """Whether it surely has not expired since a term, and will not for a while: what a create needs to leave."""
+        return term == self.term and boot_time() - self._renewed_at < self.length_s - self.heartbeat_s
 
     async def end(self, connection: Any) -> None:
-        """Let it expire now."""
+        """Give it up."""
         await connection.execute(_END, self.number)
 
     def _lost(self) -> LedgerError:
         return LedgerError(
-            f"its server has not heard of this process for {self.length_s:g} s, and others may go on with what it did: "
-            "nothing more is bought or noted; run the batch again"
+            f"its server knows nothing of this process any more, which is so after {KEPT_DAYS} days of silence, or if "
+            "its tables were changed by hand: nothing more is bought or noted; run the batch again"
         )

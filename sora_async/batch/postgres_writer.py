@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from sora_async.batch.postgres_lease import Lease, bury_dead, find_alive
 from sora_async.batch.postgres_session import cut_off, see_off
 from sora_async.batch.postgres_tables import save
 from sora_async.errors import LedgerError
+
+logger = logging.getLogger("sora_async")
 
 MOST = 250
 """How many operations share a transaction at most, which bounds how long the loop is busy with them."""
@@ -51,6 +54,9 @@ class Writer:
         self._awake = asyncio.Event()
         self._is_ending = False
         self._is_in_doubt = False
+        self._attempts: dict[str, int | None] = {}
+        self._changed_attempts: dict[str, int | None] = {}
+        self._is_away = False
         self._lost: LedgerError | None = None
         self._bury_at = 0.0
         self._running = asyncio.create_task(self._run(), name="sora_async ledger")
@@ -126,13 +132,17 @@ class Writer:
                     is_done = await self.lease.was_committed(self._connection)
                     self._is_in_doubt = False
                     if is_done:
-                        self.lease.confirm()
+                        self._confirm()
                         return
                 await self._bury()
                 while not await self._commit(self._connection, group):
                     pass
-        except BaseException:
+            self._is_away = False
+        except BaseException as error:
             self._drop()
+            if isinstance(error, Exception) and is_passing(error) and not self._is_away:
+                self._is_away = True
+                logger.warning("%s; it is tried again for %g s", self._explain(error), self._patience_s)
             raise
 
     async def _bury(self) -> None:
@@ -147,7 +157,7 @@ class Writer:
         now, rows = await self.lease.renew(connection, {operation.key for operation in group})
         others = {row.owner for row in rows if row.owner is not None} - {self.lease.number}
         alive = await find_alive(connection, others)
-        book = Book(rows, owner=self.lease.number, alive=alive, now=now)
+        book = Book(rows, owner=self.lease.number, alive=alive, attempts=self._attempts, now=now)
         for operation in group:
             try:
                 operation.perform(book)
@@ -156,11 +166,19 @@ class Writer:
         if not await save(connection, book, now):
             await connection.execute("ROLLBACK")
             return False
+        self._changed_attempts = book.attempts
         self._is_in_doubt = True
         await connection.execute("COMMIT")
         self._is_in_doubt = False
-        self.lease.confirm()
+        self._confirm()
         return True
+
+    def _confirm(self) -> None:
+        self.lease.confirm()
+        self._attempts.update(self._changed_attempts)
+        for key, attempt in self._changed_attempts.items():
+            if attempt is None:
+                del self._attempts[key]
 
     async def _let_go(self) -> None:
         # If the server is away, the lease expires by itself.

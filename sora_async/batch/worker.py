@@ -15,7 +15,7 @@ import attrs
 
 from sora_async.batch.budget import Budget
 from sora_async.batch.item import BatchItem
-from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Ledger, Stage
+from sora_async.batch.ledger import LEFT_BEHIND, Change, Entry, Ledger, Stage, TakenOverError
 from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.storage import Place, Storage
@@ -27,6 +27,8 @@ from sora_async.naming import file_name
 logger = logging.getLogger("sora_async")
 
 INTERRUPTED = "the batch was stopped before the answer came"
+BUSY_S = 0.5
+"""How often an input is looked at on which another process is at work; a dead one holds it until its lease ends."""
 RESENT = "sent again, as on_uncertain='retry' says"
 
 
@@ -85,19 +87,27 @@ class Worker:
         return task not in self._buying
 
     async def bring(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> Outcome | None:
-        """Bring one input to its end; None if nothing may be bought any more, or another process is at work on it.
+        """Bring one input to its end; None if nothing may be bought any more.
 
-        Cancelled while it waits or fetches, it leaves the entry as it is, for a later run; while it buys, uncertain.
+        What another process is at work on is waited for. Cancelled while it waits or fetches, it leaves the entry as it
+        is, for a later run; while it buys, uncertain.
 
         Args:
             key: its name in the ledger.
             item: the input.
             body: its create as the ledger keeps it.
         """
+        while True:
+            try:
+                return await self._bring(key, item, body)
+            except TakenOverError as error:
+                logger.warning("%s, which had taken this one for dead: it is waited for", error)
+
+    async def _bring(self, key: str, item: BatchItem, body: Mapping[str, Any]) -> Outcome | None:
         request = item.request
         task: VideoTask | None = None
         try:
-            entry = await self._ledger.enter(key, body, intend=False)
+            entry = await self._enter(key, body)
             if entry is None:
                 return None
             storage, name = self._storage, item.output or file_name(key, label=request.prompt)
@@ -122,10 +132,20 @@ class Worker:
             task = await self._watch(key, task or entry.task_id or "", is_new=is_new, is_last=storage is None)
             place: Place = {} if storage is None else await self._fetch(key, task, storage, name)
             return Outcome(key=key, request=request, task=task, **place)
+        except TakenOverError:
+            raise
         except (SoraError, ValueError, OSError) as error:
             self._budget.notice(error)
             seen = error.task if isinstance(error, TaskFailedError) else task
             return Outcome(key=key, request=request, task=seen, error=error)
+
+    async def _enter(self, key: str, body: Mapping[str, Any]) -> Entry | None:
+        """Look an input up, as soon as nobody else is at work on it; None if nothing is bought any more until then."""
+        while (entry := await self._ledger.enter(key, body, intend=False)) is None:
+            if not self._budget.is_open:
+                return None
+            await asyncio.sleep(BUSY_S)
+        return entry
 
     def _may_resend(self) -> bool:
         if not self._resends_left:
@@ -177,7 +197,7 @@ class Worker:
         """Have an entry intended while a POST of it is under way; what waits for its turn is not in doubt."""
         intended = await self._ledger.enter(entry.key, entry.request, intend=True)
         if intended is None or intended.stage is not Stage.INTENDED:
-            raise LedgerError(f"{entry.key!r} was changed by somebody else meanwhile: run the batch again")
+            raise TakenOverError(f"somebody else went on with {entry.key!r}")
         try:
             yield
         except (SoraError, ValueError, asyncio.CancelledError) as error:

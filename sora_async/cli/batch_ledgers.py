@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sora_async import LedgerError
+from sora_async import BatchStoppedError, LedgerError
 from sora_async.batch import Change, Entry, Ledger, SqliteLedger, Stage
 from sora_async.cli.batch_tally import Tally
 from sora_async.cli.ledger_place import Place, postgres_ledger
@@ -101,7 +101,7 @@ class PreviewLedger(WatchedLedger):
 
 
 class DryLedger:
-    """Counts what would be bought. Nothing can be, for it answers that another process is at work on everything.
+    """Counts what would be bought, and lets nobody go on with it.
 
     Args:
         place: the ledger, which is only read.
@@ -131,7 +131,11 @@ class DryLedger:
                 raise
 
     async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:  # noqa: ARG002
-        """Count an input, and let nobody go on with it."""
+        """Count an input.
+
+        Raises:
+            BatchStoppedError: always.
+        """
         stage, digest = self._entries.get(key, (Stage.PLANNED, None))
         if digest is not None and digest != _digest(request):
             self.conflicts.append(key)
@@ -139,7 +143,7 @@ class DryLedger:
             self.kinds[str(request.get("model")), request.get("duration")] += 1
         else:
             self.known[stage] += 1
-        return None
+        raise BatchStoppedError("nothing is bought")
 
     async def recall(self, name: str) -> str | None:  # noqa: ARG002 nothing will be polled
         """There may be no file yet."""

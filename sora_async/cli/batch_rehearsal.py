@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from sora_async import Client
+from sora_async import BatchStoppedError, Client
 from sora_async.batch import Ledger, Manifest, Stage
 from sora_async.cli.batch_ledgers import DryLedger, make_dry
 from sora_async.cli.batch_order import Order, check_manifest
@@ -37,7 +37,8 @@ async def _count(order: Order, manifest: Manifest, ledger: DryLedger) -> None:
     # The same way as the real run, for it makes the keys; the client has nothing to do.
     async with Client("none", order.job.base_url) as client:
         outcomes = client.generate_many(manifest.items(), ledger=cast(Ledger, ledger), directory=order.directory)
-        ledger.conflicts += [outcome.key async for outcome in outcomes]
+        ends = [outcome async for outcome in outcomes if not isinstance(outcome.error, BatchStoppedError)]
+        ledger.conflicts += [outcome.key for outcome in ends]
 
 
 def _describe(order: Order, ledger: DryLedger, total: int) -> Result:

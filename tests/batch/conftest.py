@@ -7,6 +7,7 @@ import pytest
 from postgres_store import Store
 
 from benchmarks.postgres_server import NoServerError, OwnServer
+from sora_async.batch import postgres_lease
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,9 @@ def postgres(request):
 
 
 @pytest.fixture
-async def store(postgres):
+async def store(postgres, monkeypatch):
     """What makes ledgers that all stand for one and the same, which is new."""
+    monkeypatch.setattr(postgres_lease, "RESTART_GRACE_S", 0.0)
     store = Store(postgres, uuid.uuid4().hex)
     yield store
     await store.drop()

@@ -1,7 +1,7 @@
 """A process that is stopped just after it has intended something. Run: `python postgres_child.py DSN NAME LEASE_S`.
 
-It stops itself when the intent is committed, with a lease of that length from then on. Once it is continued it prints
-what it was told, each on a line: by `enter`, and by `record` after that.
+It stops itself when the intent is committed, with a lease of that length until it writes again. Once it is continued it
+prints what it was told, each on a line: by `enter`, and by `record` after that.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ class Stopping(Writer):
     async def _commit(self, connection, group):
         is_first = bool(group) and not hasattr(Stopping, "length_s")
         if is_first:
-            Stopping.length_s = self.lease.length_s = float(sys.argv[3])
+            Stopping.length_s, self.lease.length_s = self.lease.length_s, float(sys.argv[3])
+        elif group:
+            self.lease.length_s = Stopping.length_s
         is_done = await super()._commit(connection, group)
         if is_first:
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -120,6 +120,7 @@ class Notebook:
         self.broken: set[Stage] = set()
         self.hints: dict[str, str] = {}
         self.taken: set[str] = set()
+        self.on_refusal: Callable[[], None] = lambda: None
         self.account: str | None = None
         self.is_open = False
         self.on_record: Callable[[Change], None] = lambda _: None
@@ -131,6 +132,7 @@ class Notebook:
         assert self.is_open
         await asyncio.sleep(0)
         if key in self.taken:
+            self.on_refusal()
             return None
         entry = self.book.setdefault(key, Entry(key=key, stage=Stage.PLANNED, request=request))
         if intend and entry.stage is Stage.PLANNED:

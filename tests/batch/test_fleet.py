@@ -28,6 +28,7 @@ from sora_async.batch import (  # noqa: E402
     fleet_worker,
     fleet_worker_batch,
     generate_many_on,
+    worker,
 )
 from sora_async.sandbox import Faults, Sandbox, Scenario  # noqa: E402
 
@@ -126,7 +127,7 @@ async def test_fleet_that_is_left_buys_no_more_and_lets_go(dask, store, relay):
 
 async def test_fleet_goes_on_when_a_lease_is_lost(dask, store, relay, monkeypatch):
     """A worker that was away for too long begins anew; what it had bought is brought home."""
-    monkeypatch.setattr(fleet_worker, "BUSY_S", 0.02)
+    monkeypatch.setattr(worker, "BUSY_S", 0.02)
     async with Sandbox(Scenario(takes_s=0.3, clip=QUICK.clip)) as sandbox:
         relay(sandbox)
         bringing = asyncio.create_task(bring(dask, PROMPTS, store()))
@@ -141,21 +142,21 @@ async def test_fleet_goes_on_when_a_lease_is_lost(dask, store, relay, monkeypatc
 
 async def test_fleet_goes_on_without_a_worker_that_is_closed(store, relay, monkeypatch):
     """It brings home what it sent and lets go, so that another goes on at once, and nothing is in doubt."""
-    monkeypatch.setattr(fleet_worker, "BUSY_S", 0.02)
+    monkeypatch.setattr(worker, "BUSY_S", 0.02)
     async with Sandbox(Scenario(takes_s=0.3, clip=QUICK.clip)) as sandbox, cluster_of(1) as (cluster, dask):
         relay(sandbox)
-        worker = await cluster.add_worker()
+        closing = await cluster.add_worker()
         bringing = asyncio.create_task(bring(dask, PROMPTS, store()))
         while len(sandbox.creates) < len(PROMPTS) // 2:  # noqa: ASYNC110 it is told by no event
             await asyncio.sleep(0.01)
-        await worker.close()
+        await closing.close()
         assert {outcome.error for outcome in await bringing} == {None}
         assert len(sandbox.creates) == len(PROMPTS)
 
 
 async def test_fleet_waits_for_what_somebody_else_is_at_work_on(dask, store, relay, monkeypatch):
     """As for a worker that was killed, until its lease ends."""
-    monkeypatch.setattr(fleet_worker, "BUSY_S", 0.01)
+    monkeypatch.setattr(worker, "BUSY_S", 0.01)
     async with Sandbox(QUICK) as sandbox:
         relay(sandbox)
         key = (await bring(dask, PROMPTS[:1], store()))[0].key

@@ -14,6 +14,7 @@ from sora_async.batch.fleet_ledger import SharedLedger
 from sora_async.batch.fleet_order import Job, Order
 from sora_async.batch.fleet_worker import WorkerBatches
 from sora_async.batch.fleet_worker_batch import WorkerBatch
+from sora_async.errors import BatchStoppedError
 
 
 def job_of(key):
@@ -45,6 +46,30 @@ async def test_shared_ledger_stays_open_until_its_end(store):
     await shared.end()
     with pytest.raises(RuntimeError, match="not open"):
         await shared.enter("cat", CAT, intend=True)
+
+
+async def test_shared_ledger_keeps_what_must_not_be_bought_here(store):
+    """Also what was planned again just after it was looked up."""
+    watcher = SimpleNamespace(may_buy=lambda _: False, saw=lambda _, entry: entry.stage is not Stage.PLANNED)
+    ledger = store()
+    shared = SharedLedger(ledger, watcher)
+    await shared.open(ACCOUNT)
+    with pytest.raises(BatchStoppedError, match="must not be bought here"):
+        await shared.enter("cat", CAT, intend=False)
+    assert await ledger.entry("cat") is None
+    await ledger.enter("cat", CAT, intend=True)
+    await ledger.record(Change(key="cat", stage=Stage.UNCERTAIN))
+    assert (await shared.enter("cat", CAT, intend=False)).stage is Stage.UNCERTAIN
+    enter = ledger.enter
+
+    async def enter_just_after(key, request, *, intend):
+        await ledger.record(Change(key="cat", stage=Stage.PLANNED))
+        return await enter(key, request, intend=intend)
+
+    ledger.enter = enter_just_after
+    with pytest.raises(BatchStoppedError, match="must not be bought here"):
+        await shared.enter("cat", CAT, intend=False)
+    await shared.end()
 
 
 async def test_worker_batch_that_is_closed_before_it_began_ends_what_it_was_given(worker_batch):

@@ -1,4 +1,4 @@
-"""A process that was stopped for longer than its lease neither sends nor writes."""
+"""A process that was stopped for longer than its lease sends and writes nothing that is not its own any more."""
 
 import asyncio
 import os
@@ -11,10 +11,9 @@ import pytest
 from ledger_suite import CAT, bring
 from postgres_store import until
 
-from sora_async.batch import Stage, postgres_lease
+from sora_async.batch import Change, Stage, postgres_lease
 from sora_async.batch.ledger import LEFT_BEHIND
 from sora_async.batch.postgres import STALE
-from sora_async.errors import LedgerError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped by SIGSTOP")
 CHILD = Path(__file__).with_name("postgres_child.py")
@@ -39,28 +38,37 @@ async def continue_(child):
 
 
 async def test_stopped_process_sends_nothing_that_was_taken_over(store, stopped):
-    """Continued, it is not told to send, and cannot note anything; what was doubted meanwhile stays so."""
+    """Settled and intended by another meanwhile, it is not told to send, and cannot note anything."""
     async with store.opened() as ledger:
         await until(lambda: ledger.enter("cat", CAT, intend=True))
         entry = await ledger.entry("cat")
         assert (entry.stage, entry.reason) == (Stage.UNCERTAIN, LEFT_BEHIND)
+        await ledger.record(Change(key="cat", stage=Stage.PLANNED))
+        entry = await ledger.enter("cat", CAT, intend=True)
+        assert (entry.stage, entry.attempt) == (Stage.INTENDED, 2)
         entering, recording = await continue_(stopped)
-        assert entering.startswith('LedgerError("cannot use the ledger')
-        assert "was stopped before it could send 'cat'" in entering
-        assert "has not heard of this process" in recording
+        assert entering == "None"
+        assert "another process is at work on 'cat'" in recording
         assert await ledger.entry("cat") == entry
-        assert [event.stage for event in await ledger.events("cat")] == [Stage.INTENDED, Stage.UNCERTAIN]
+        await ledger.record(Change(key="cat", stage=Stage.SUBMITTED, task_id="ours"))
 
 
-async def test_stopped_process_sends_nothing_that_nobody_took_over(store, stopped):
-    """Its lease is over, whether or not anybody has noticed."""
+@pytest.mark.parametrize("is_doubted", [False, True])
+async def test_stopped_process_takes_back_what_it_has_not_sent(store, stopped, is_doubted):
+    """It alone knows that nothing was sent, also when others doubted it: it is told to send only by a new attempt."""
     await until(lambda: store.execute("SELECT FROM {schema}.owners WHERE expires_at <= clock_timestamp()"))
+    if is_doubted:
+        async with store.opened() as ledger:
+            assert (await ledger.entry("cat")).stage is Stage.UNCERTAIN
     entering, recording = await continue_(stopped)
-    assert "was stopped before it could send 'cat'" in entering
-    assert "has not heard of this process" in recording
-    assert (await store().entry("cat")).stage is Stage.INTENDED
-    async with store.opened() as ledger:
-        assert (await ledger.entry("cat")).stage is Stage.UNCERTAIN
+    assert "attempt=2" in entering
+    assert recording == "None"
+    events = await store().events("cat")
+    doubts = [Stage.UNCERTAIN] * is_doubted
+    assert [event.stage for event in events] == [
+        *(Stage.INTENDED, *doubts, Stage.PLANNED, Stage.INTENDED, Stage.SUBMITTED)
+    ]
+    assert events[1 + is_doubted].reason == STALE
 
 
 async def test_process_that_was_stopped_for_a_while_takes_its_intent_back(store, monkeypatch):
@@ -74,10 +82,33 @@ async def test_process_that_was_stopped_for_a_while_takes_its_intent_back(store,
             return calls[-1] if len(calls) == 1 else calls[-1] + 20.1
 
         monkeypatch.setattr(postgres_lease, "boot_time", stopped_after_the_renewal)
-        with pytest.raises(LedgerError, match="was stopped before it could send 'cat'"):
-            await ledger.enter("cat", CAT, intend=True)
-        again = await ledger.enter("cat", CAT, intend=False)
-        assert (again.stage, again.reason) == (Stage.PLANNED, STALE)
+        assert (await ledger.enter("cat", CAT, intend=True)).attempt == 2
+        assert [(event.stage, event.reason) for event in (await ledger.events("cat"))[1:]] == [
+            (Stage.INTENDED, None),
+            (Stage.PLANNED, STALE),
+            (Stage.INTENDED, None),
+        ]
+
+
+async def test_intent_of_an_earlier_term_is_not_sent(store):
+    """A lease that expired and was renewed before its caller was told is firm again, but not for that intent."""
+    async with store.opened() as ledger:
+        await bring(ledger, "cat", Stage.PLANNED)
+        entering = asyncio.create_task(ledger.enter("cat", CAT, intend=True))
+        writer = ledger._writer
+        commit = writer._commit
+
+        async def commit_and_expire(connection, group):
+            is_done = await commit(connection, group)
+            writer._commit = commit
+            await store.kill(ledger)
+            # Renewed within the same step of the loop, as by a heartbeat that comes first.
+            assert await commit(connection, [])
+            return is_done
+
+        writer._commit = commit_and_expire
+        assert (await entering).attempt == 2
+        assert writer.lease.term == 1
 
 
 def test_boot_time_goes_on_with_whatever_clock_there_is(monkeypatch):

@@ -51,9 +51,9 @@ async def test_commit_that_cannot_be_looked_up_is_told_as_unknown(store):
 
         ledger._writer._connect = connect_too_late
         proxy.trap = b"COMMIT"
-        with pytest.raises(LedgerError, match=r"has not heard of this process.*whether its last steps were noted"):
+        with pytest.raises(LedgerError, match=r"knows nothing of this process.*whether its last steps were noted"):
             await ledger.record(SUBMITTED)
-        with pytest.raises(LedgerError, match="has not heard of this process"):
+        with pytest.raises(LedgerError, match="knows nothing of this process"):
             await ledger.enter("dog", CAT, intend=True)
         assert (await store().entry("cat")).task_id == "task-1"
 

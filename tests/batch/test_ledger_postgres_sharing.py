@@ -8,7 +8,7 @@ import pytest
 from ledger_suite import ACCOUNT, CAT, all_of, bring
 from postgres_store import Store, until
 
-from sora_async.batch import Change, Stage
+from sora_async.batch import Change, Stage, TakenOverError, postgres_lease
 from sora_async.batch.ledger import LEFT_BEHIND
 from sora_async.batch.postgres_lease import Lease
 from sora_async.errors import LedgerError
@@ -144,18 +144,111 @@ async def test_dead_process_that_is_just_writing_is_not_buried(ours, theirs, sto
 
 
 @pytest.mark.parametrize("is_buried", [False, True])
-async def test_dead_process_writes_nothing_more(ours, store, is_buried):
-    """Once expired, a lease never comes back: all that follows fails, and a new opening begins anew."""
-    await bring(ours, "cat", Stage.SUBMITTED)
+@pytest.mark.parametrize("stage", AT_WORK)
+async def test_process_that_comes_back_goes_on_with_what_nobody_took(ours, store, stage, is_buried):
+    """A server that was away, or a machine that slept, costs nothing but time."""
+    await bring(ours, "cat", stage)
     await store.kill(ours)
     if is_buried:
         async with store.opened():
             pass
+    onwards = {Stage.PLANNED: Stage.INTENDED, Stage.INTENDED: Stage.SUBMITTED}.get(stage, Stage.DONE)
+    if onwards is Stage.INTENDED:
+        await ours.enter("cat", CAT, intend=True)
+    else:
+        await ours.record(Change(key="cat", stage=onwards, task_id="task-1"))
+    assert (await ours.entry("cat")).stage is onwards
+    async with store.opened() as others:
+        assert (await others.enter("cat", CAT, intend=False) is None) is (onwards is not Stage.DONE)
+
+
+async def _doubted(theirs):
+    assert (await theirs.enter("cat", CAT, intend=False)).stage is Stage.UNCERTAIN
+
+
+async def _given_up(theirs):
+    await _doubted(theirs)
+    await theirs.record(Change(key="cat", stage=Stage.RESOLVED))
+
+
+async def _planned_again(theirs):
+    await _doubted(theirs)
+    await theirs.record(Change(key="cat", stage=Stage.PLANNED))
+
+
+@pytest.mark.parametrize("settle", [_doubted, _given_up, _planned_again])
+async def test_id_that_comes_home_late_settles_what_others_made_of_it(ours, theirs, store, settle):
+    """The process that sent it was taken for dead, and has the id after all: nobody buys it again."""
+    await ours.enter("cat", CAT, intend=True)
+    await store.kill(ours)
+    await settle(theirs)
+    await ours.record(Change(key="cat", stage=Stage.SUBMITTED, task_id="task-1"))
+    entry = await ours.entry("cat")
+    assert (entry.stage, entry.task_id, entry.attempt, entry.ended_at) == (Stage.SUBMITTED, "task-1", 1, None)
+    assert await theirs.enter("cat", CAT, intend=True) is None
+
+
+async def test_end_of_a_create_that_was_doubted_is_noted(ours, theirs, store):
+    """What proves that it was not taken, and what is known of the doubt, comes from who sent it."""
+    for key in ("cat", "dog"):
+        await ours.enter(key, CAT, intend=True)
+    await store.kill(ours)
+    for key in ("cat", "dog"):
+        await theirs.enter(key, CAT, intend=False)
+    await ours.record(Change(key="cat", stage=Stage.PLANNED, reason="refused"))
+    await ours.record(Change(key="dog", stage=Stage.UNCERTAIN, reason="cut off", raw=b"{"))
+    cat, dog = await all_of(ours)
+    assert (cat.stage, cat.reason) == (Stage.PLANNED, "refused")
+    assert (dog.stage, dog.reason, dog.raw) == (Stage.UNCERTAIN, "cut off", b"{")
+
+
+async def test_id_of_an_attempt_that_another_followed_is_refused(ours, theirs, store):
+    """Settled by the user, and being sent by another process: the account of that one is not touched."""
+    await ours.enter("cat", CAT, intend=True)
+    await store.kill(ours)
+    await _planned_again(theirs)
+    sent = await theirs.enter("cat", CAT, intend=True)
+    with pytest.raises(LedgerError, match="'cat' was settled by somebody else, and is sent anew since then"):
+        await ours.record(Change(key="cat", stage=Stage.SUBMITTED, task_id="task-1"))
+    assert await ours.entry("cat") == sent
+
+
+async def test_what_another_process_took_is_left_to_it(ours, theirs, store):
+    """Taken for dead, a process that comes back does not meddle."""
+    await bring(ours, "cat", Stage.SUBMITTED)
+    await store.kill(ours)
+    taken = await theirs.enter("cat", CAT, intend=False)
+    for _ in range(2):
+        with pytest.raises(TakenOverError, match="another process is at work on 'cat'"):
+            await ours.record(Change(key="cat", stage=Stage.DONE))
+    assert await ours.enter("cat", CAT, intend=False) is None
+    assert await ours.entry("cat") == taken
+    await theirs.record(Change(key="cat", stage=Stage.DONE))
+
+
+async def test_server_that_has_just_started_takes_nobody_for_dead(ours, theirs, store, monkeypatch):
+    """Those that it left must come back first; who said goodbye is dead at once."""
+    monkeypatch.setattr(postgres_lease, "RESTART_GRACE_S", 1e9)
+    await bring(ours, "cat", Stage.SUBMITTED)
+    await store.kill(ours)
+    assert await theirs.enter("cat", CAT, intend=False) is None
+    async with store.opened() as others:
+        assert await others.enter("cat", CAT, intend=False) is None
+        await ours.close()
+        assert (await others.enter("cat", CAT, intend=False)).stage is Stage.SUBMITTED
+
+
+async def test_owner_of_long_ago_is_forgotten(ours, store):
+    """Should it come back after all, it writes nothing, and a new opening begins anew."""
+    await bring(ours, "cat", Stage.SUBMITTED)
+    await store.execute("UPDATE {schema}.owners SET expires_at = clock_timestamp() - interval '31 days'")
+    async with store.opened():
+        pass
     before = await ours.entry("cat")
     for _ in range(2):
-        with pytest.raises(LedgerError, match=r"cannot use the ledger .* has not heard of this process for 30 s"):
+        with pytest.raises(LedgerError, match=r"cannot use the ledger .* knows nothing of this process any more"):
             await ours.record(Change(key="cat", stage=Stage.DONE))
-        with pytest.raises(LedgerError, match="has not heard of this process"):
+        with pytest.raises(LedgerError, match="knows nothing of this process"):
             await ours.enter("dog", CAT, intend=True)
     assert await all_of(ours) == [before]
     await ours.close()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from stage_play import VIDEO, Log, Notebook, Relay
 
@@ -25,8 +26,8 @@ from sora_async import (
     VideoRequest,
     WaitTimeoutError,
 )
-from sora_async.batch import BatchItem, BatchPolicy, Outcome
-from sora_async.batch.ledger import Entry, Stage
+from sora_async.batch import BatchItem, BatchPolicy, Outcome, worker
+from sora_async.batch.ledger import Change, Entry, Stage, TakenOverError
 from sora_async.batch.runner import LEARNING, Runner
 from sora_async.batch.sources import Requests
 
@@ -444,12 +445,58 @@ def test_policy_that_makes_no_sense_is_refused(policy: dict[str, Any]) -> None:
         BatchPolicy(**policy)
 
 
-async def test_entry_of_another_process_is_left_to_it() -> None:
-    """It is neither bought nor told."""
+SENT_ELSEWHERE = Entry(key="k", stage=Stage.SUBMITTED, request={"prompt": "a"}, task_id="id of a")
+
+
+async def test_entry_of_another_process_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not bought again: what has come of it when that one lets go is told, and gone on with."""
+    monkeypatch.setattr(worker, "BUSY_S", 0)
     play = Play()
     play.ledger.taken = {"k"}
-    assert await play.run([BatchItem("a", key="k")]) == {}
-    assert play.log == []
+    looks: list[None] = []
+
+    def let_go_at_last() -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            play.ledger.taken.clear()
+            play.ledger.book["k"] = SENT_ELSEWHERE
+
+    play.ledger.on_refusal = let_go_at_last
+    outcomes = await play.run([BatchItem("a", key="k")])
+    assert outcomes["a"].error is None
+    assert play.relay.bought() == []
+
+
+async def test_entry_of_another_process_is_not_waited_for_once_nothing_is_bought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch that has stopped ends."""
+    monkeypatch.setattr(worker, "BUSY_S", 0)
+    play = Play()
+    play.ledger.taken = {"k"}
+    play.relay.creates = {"b": [QuotaError(402, "", "no money")]}
+    outcomes, error = await play.run_until_stopped([BatchItem("a", key="k"), BatchItem("b", key="b")])
+    assert "no money" in str(error)
+    assert list(outcomes) == ["b"]
+
+
+@pytest.mark.parametrize("stage", [Stage.READY, Stage.DONE])
+async def test_entry_that_another_process_took_meanwhile_is_left_to_it(tmp_path: Path, stage: Stage) -> None:
+    """Taken for dead, this process notes nothing, waits for what comes of it, and buys all the others."""
+    play = Play(tmp_path)
+    taken = [stage]
+
+    def take(change: Change) -> None:
+        if change.key == "k" and change.stage in taken:
+            taken.clear()
+            play.ledger.book["k"] = attrs.evolve(SENT_ELSEWHERE, stage=Stage.FAILED, reason="moderated")
+            raise TakenOverError("another process is at work on 'k'")
+
+    play.ledger.on_record = take
+    outcomes = await play.run([BatchItem("a", key="k"), "b"])
+    assert "moderated" in str(outcomes["a"].error)
+    assert outcomes["b"].error is None
+    assert sorted(play.relay.bought()) == ["a", "b"]
 
 
 class Countdown:
@@ -483,15 +530,13 @@ async def test_entry_that_somebody_else_changes_before_it_is_sent_is_not_sent() 
     async def meddle() -> None:
         while ("create", "first") not in play.log:  # noqa: ASYNC110 the log is a list
             await asyncio.sleep(0)
-        play.ledger.taken = {"k"}
+        play.ledger.book["k"] = SENT_ELSEWHERE
         reserve.set()
 
     meddling = asyncio.create_task(meddle())
-    items = [BatchItem("first", key="f"), BatchItem("a", key="k")]
-    outcomes, error = await play.run_until_stopped(items, creates=1)
+    outcomes = await play.run([BatchItem("first", key="f"), BatchItem("a", key="k")], creates=1)
     await meddling
-    assert "somebody else" in str(error)
-    assert outcomes["a"].error is error
+    assert {outcome.error for outcome in outcomes.values()} == {None}
     assert play.relay.bought() == ["first"]
 
 
