@@ -16,7 +16,7 @@ import attrs
 from sora_async.apikey import ApiKey
 from sora_async.delivery import Delivery
 from sora_async.errors import SoraError
-from sora_async.events import Event, OnEvent, Polled, Retrying
+from sora_async.events import Event, OnEvent, Polled, Retrying, Submitted
 from sora_async.images import with_data_uris
 from sora_async.models import Character, RequestFields, VideoRequest, VideoTask, to_request
 from sora_async.naming import file_name
@@ -95,7 +95,12 @@ class Client:
         self._session = Session(self._base, self._key, timeouts=timeouts, borrowed=session)
         self._throttle = Throttle(pause_s=self._retry.first, limit_s=self._retry.limit)
         self._submitter = Submitter(
-            self._session, self._throttle, retry=self._retry, drain_s=timeouts.drain, tell=self._tell
+            self._session,
+            self._throttle,
+            retry=self._retry,
+            drain_s=timeouts.drain,
+            accepted=self._accepted,
+            tell=self._tell,
         )
         self._querier = Querier(self._session, self._throttle)
         self._repeated_query = repeating(self._querier.query, self._retry, may_repeat_query, self._heard)
@@ -157,10 +162,13 @@ class Client:
 
     async def _create(self, wanted: VideoRequest, noting: Noting | None = None) -> VideoTask:
         call = build_create(await with_data_uris(wanted) if wanted.images else wanted)
-        task = await self._submitter.create(call, wanted, noting)
+        return await self._submitter.create(call, wanted, noting)
+
+    def _accepted(self, task: VideoTask, wanted: VideoRequest, abandoned: bool) -> None:
         if not task.state.is_final:
             self._waiter.expect(task.id, wanted)
-        return task
+        if self._tell is not None:
+            self._tell(Submitted(task=task, abandoned=abandoned, remaining_s=self._waiter.remaining_s(task)))
 
     async def query(self, task_id: str) -> VideoTask:
         """Answer a task as it is now. Free, repeated by `retry`; cancelling it changes nothing.

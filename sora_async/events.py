@@ -19,6 +19,8 @@ class Submitted:
     """The new task."""
     abandoned: bool = False
     """True if nobody awaits it any more: the caller was cancelled after the request had left."""
+    remaining_s: float | None = None
+    """Seconds after which it has ended as likely as not; None if it has, or if the pacing cannot tell."""
 
 
 @attrs.frozen(kw_only=True)

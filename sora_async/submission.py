@@ -14,7 +14,7 @@ import attrs
 
 from sora_async.connector import Attempt
 from sora_async.errors import APIError, DecodeError, SoraError, SubmissionUncertainError, TransportError
-from sora_async.events import OnEvent, Retrying, Submitted
+from sora_async.events import OnEvent, Retrying
 from sora_async.models import Character, State, VideoRequest, VideoTask
 from sora_async.retry import Retry, may_repeat_submission, repeating
 from sora_async.session import Reply, Session
@@ -35,6 +35,8 @@ _TAKEN.sent = True
 
 T = TypeVar("T", VideoTask, Character)
 Noting = Callable[[], AbstractAsyncContextManager[None]]
+OnAccepted = Callable[[VideoTask, VideoRequest, bool], None]
+"""Hears of each new task, of what was asked for, and whether nobody awaits it any more."""
 
 LAST_READ_S = 0.05
 """What the drain adds for answers that are here and not yet read: a loop that stalled is late for its own limits."""
@@ -64,15 +66,24 @@ class Submitter:
         throttle: says when.
         retry: how those that were proven not to be taken are repeated.
         drain_s: seconds that answers may still take when all is closed.
+        accepted: hears of each new task.
         tell: hears of each event; None for none.
     """
 
     def __init__(
-        self, session: Session, throttle: Throttle, *, retry: Retry, drain_s: float, tell: OnEvent | None
+        self,
+        session: Session,
+        throttle: Throttle,
+        *,
+        retry: Retry,
+        drain_s: float,
+        accepted: OnAccepted,
+        tell: OnEvent | None,
     ) -> None:
         self._session = session
         self._throttle = throttle
         self._drain_s = drain_s
+        self._on_accepted = accepted
         self._tell = tell
         self._submit_video: Callable[[Submission[VideoTask]], Awaitable[VideoTask]]
         self._submit_video = repeating(self._post, retry, may_repeat_submission, self._heard)
@@ -143,7 +154,7 @@ class Submitter:
         except asyncio.CancelledError:
             if not attempt.sent:
                 exchange.cancel()
-            exchange.add_done_callback(lambda done: self._abandoned(done, attempt))
+            exchange.add_done_callback(lambda done: self._abandoned(done, submission, attempt))
             raise
         except SubmissionUncertainError:
             raise
@@ -151,7 +162,7 @@ class Submitter:
             del self._attempts[caller]
             raise
         self._attempts[caller] = _TAKEN
-        self._accepted(value, abandoned=False)
+        self._accepted(submission, value, abandoned=False)
         return value
 
     async def _exchange(self, submission: Submission[T], attempt: Attempt) -> T:
@@ -183,18 +194,18 @@ class Submitter:
         if not ended.done():
             ended.set_result(None)
 
-    def _accepted(self, value: VideoTask | Character, *, abandoned: bool) -> None:
+    def _accepted(self, submission: Submission[Any], value: VideoTask | Character, *, abandoned: bool) -> None:
         logger.info("accepted %s%s", value.id, " (nobody awaits it any more)" if abandoned else "")
-        if self._tell is not None and isinstance(value, VideoTask):
-            self._tell(Submitted(task=value, abandoned=abandoned))
+        if isinstance(value, VideoTask) and isinstance(submission.subject, VideoRequest):
+            self._on_accepted(value, submission.subject, abandoned)
 
-    def _abandoned(self, exchange: asyncio.Task[Any], attempt: Attempt) -> None:
+    def _abandoned(self, exchange: asyncio.Task[Any], submission: Submission[Any], attempt: Attempt) -> None:
         """Report the end of a POST whose caller was cancelled."""
         if exchange.cancelled():
             if attempt.sent:
                 logger.warning("a POST was cut off before its answer came: it may have been accepted and billed")
         elif (error := exchange.exception()) is None:
-            self._accepted(exchange.result(), abandoned=True)
+            self._accepted(submission, exchange.result(), abandoned=True)
         else:
             logger.warning("a POST that nobody awaits any more failed: %s", error)
 

@@ -18,12 +18,14 @@ from file_server import tiny_mp4
 from raw_server import http, raw_server
 
 from sora_async import (
+    Adaptive,
     AuthenticationError,
     Client,
     Downloaded,
     DownloadError,
     Event,
     Fixed,
+    Pacing,
     Polled,
     Retry,
     Retrying,
@@ -283,6 +285,17 @@ async def test_wrong_key_is_told_at_once() -> None:
         with pytest.raises(AuthenticationError):
             await client.query("sora-2:task_1")
     assert sandbox.calls["query"] == 1
+
+
+@pytest.mark.parametrize(("pacing", "is_told"), [(Adaptive(), True), (Fixed(0), False)])
+async def test_create_tells_how_long_it_will_take(pacing: Pacing, is_told: bool) -> None:
+    """By what the pacing knows of such tasks; nothing is made up."""
+    events: list[Event] = []
+    async with together(options={"on_event": events.append, "pacing": pacing}) as (client, _):
+        await client.create("a cat", duration=10)
+    (event,) = events
+    assert isinstance(event, Submitted)
+    assert (event.remaining_s is not None) is is_told
 
 
 async def test_events_tell_the_whole_way(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sora_async import (
     State,
     StatusChanged,
     SubmissionUncertainError,
+    Submitted,
     TaskFailedError,
     WaitTimeoutError,
 )
@@ -104,6 +105,8 @@ class Tally:
         self._clock = clock
         self._began = clock()
         self._keys: dict[str, str] = {}
+        # Of tasks that the ledger has not told of yet.
+        self._ends: dict[str, float] = {}
         self._worked = 0
 
     def entered(self, entry: Entry) -> None:
@@ -128,7 +131,7 @@ class Tally:
         if change.stage is Stage.SUBMITTED:
             self.bought += 1
             self.trouble = ""
-        row.stage, row.share, row.ends_at = change.stage, None, None
+        row.stage, row.share, row.ends_at = change.stage, None, self._ends.pop(change.task_id or "", None)
         self._note_task(change.key, change.task_id)
 
     def brought(self, entry: Entry, is_new: bool) -> None:
@@ -151,6 +154,9 @@ class Tally:
         """The client tells something."""
         if isinstance(event, Retrying):
             self.trouble = event_line(event)
+        elif isinstance(event, Submitted):
+            if event.remaining_s is not None:
+                self._ends[event.task.id] = self._clock() + event.remaining_s
         elif isinstance(event, Polled | StatusChanged):
             if (row := self._find(event.task.id)) is not None:
                 row.status, row.share = event.task.status, event.task.progress
@@ -210,8 +216,9 @@ class Tally:
         return self._worked / self.elapsed_s if self._worked and self.elapsed_s > 0 else None
 
     def remaining_s(self, row: Row) -> float | None:
-        """Seconds until the task of an input has ended as likely as not; None if nothing tells."""
-        return None if row.ends_at is None else max(0.0, row.ends_at - self._clock())
+        """Seconds until the task of an input has ended as likely as not; None if nothing tells, or it is time."""
+        left_s = 0.0 if row.ends_at is None else row.ends_at - self._clock()
+        return left_s if left_s > 0 else None
 
     @property
     def left_s(self) -> float | None:

@@ -56,18 +56,17 @@ class Bar(Lines):
 
     def working(self, what: str) -> None:
         """Start the bar."""
-        self._show(what, None)
+        self._show(what, None, None)
 
     def heard(self, event: Event) -> None:
         """Show changes on the bar, and what is worth keeping above it."""
         if isinstance(event, Downloaded):
             share = event.received / event.total if event.total else None
-            self._show(f"downloading {show_size(event.received)}", share)
+            self._show(f"downloading {show_size(event.received)}", share, None)
             return
         if isinstance(event, Submitted | Polled):
             status = clean(event.task.status, 30) or "waiting"
-            left_s = event.remaining_s if isinstance(event, Polled) else None
-            self._show(status if left_s is None else f"{status}, about {show_span(left_s)} left", event.task.progress)
+            self._show(status, event.task.progress, event.remaining_s)
         if not isinstance(event, StatusChanged):
             super().heard(event)
 
@@ -85,24 +84,53 @@ class Bar(Lines):
             self._progress.stop()
             self._progress = None
 
-    def _show(self, what: str, share: float | None) -> None:
+    def _show(self, what: str, share: float | None, left_s: float | None) -> None:
         if self._progress is None:
             self._progress = _make_bar()
-            self._progress.add_task(what, total=None, share="")
+            self._progress.add_task(what, total=None, share="", ends_at=None)
             self._progress.start()
         task = self._progress.tasks[0]
         # A bar without a total pulses.
         task.total = None if share is None else 1.0
-        self._progress.update(task.id, description=what, completed=share or 0.0, share=show_share(share))
+        ends_at = None if left_s is None else time.monotonic() + left_s
+        self._progress.update(
+            task.id, description=what, completed=share or 0.0, share=show_share(share), ends_at=ends_at
+        )
+
+
+def show_status(status: str, ends_at: float | None) -> str:
+    """Put how long it will take behind a status, as long as that can be told.
+
+    Args:
+        status: what is going on.
+        ends_at: when it will have ended as likely as not, on the monotonic clock.
+    """
+    left_s = 0.0 if ends_at is None else ends_at - time.monotonic()
+    return f"{status}, about {show_span(left_s)} left" if left_s > 0 else status
 
 
 def _make_bar() -> Progress:
     from rich.console import Console  # noqa: PLC0415 slow to import, and of use on terminals only
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text  # noqa: PLC0415
+
+    class Status(ProgressColumn):
+        """Counts down, also between two polls."""
+
+        def render(self, task: Task) -> Text:
+            return Text(show_status(task.description, task.fields["ends_at"]))
 
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
+        Status(),
         BarColumn(),
         TextColumn("{task.fields[share]}", markup=False),
         TimeElapsedColumn(),

@@ -53,6 +53,13 @@ class Play:
         self.enter(key, Stage.INTENDED)
         self.tally.changed(Change(key=key, stage=Stage.SUBMITTED, task_id=f"task {key}"))
 
+    def accept(self, key: str, remaining_s: float | None) -> None:
+        """The client tells of the create before the ledger does."""
+        self.enter(key)
+        task = VideoTask(id=f"task {key}", status="queued", state=State.QUEUED)
+        self.tally.heard(Submitted(task=task, remaining_s=remaining_s))
+        self.tally.changed(Change(key=key, stage=Stage.SUBMITTED, task_id=task.id))
+
     def see(
         self,
         key: str,
@@ -66,6 +73,21 @@ class Play:
 
     def end(self, key: str, error: Exception | None = None) -> End:
         return self.tally.ended(Outcome(key=key, request=REQUEST, error=error))[0]
+
+
+def test_tally_counts_down_from_the_create_on():
+    """Until the first poll the estimate of the create counts."""
+    play = Play(2)
+    play.accept("a", 60.0)
+    play.accept("b", None)
+    play.now += 20
+    assert [play.tally.remaining_s(row) for row in play.tally.rows.values()] == [40.0, None]
+    assert play.tally.left_s == 40.0
+    play.see("a", remaining_s=15.0)
+    assert play.tally.left_s == 15.0
+    play.now += 15
+    assert play.tally.left_s is None
+    assert play.tally._ends == {}
 
 
 def test_tally_counts_what_is_under_way_by_phase():

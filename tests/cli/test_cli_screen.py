@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sora_async import Downloaded, Polled, Retrying, State, StatusChanged, Submitted, VideoTask
+from sora_async.cli import screen
 from sora_async.cli.reporting import Output
 from sora_async.cli.screen import Bar, Lines, open_screen, write_line
 from sora_async.cli.wording import Result
@@ -87,6 +88,34 @@ def test_bar_shows_status_and_share_without_reading_markup(on_terminal):
     bar.close()
     assert "[bold]odd, about 1 min 30 s left" in terminal.getvalue()
     assert "50%" in terminal.getvalue()
+
+
+def test_bar_counts_down_from_the_create_on(on_terminal, monkeypatch):
+    """Also between two polls; once it is over, nothing is told until the next one."""
+    clock = Clock()
+    monkeypatch.setattr(screen.time, "monotonic", clock)
+    terminal = on_terminal()
+    bar = Bar()
+    bar.heard(Submitted(task=TASK, remaining_s=90.0))
+    for now in (31.0, 89.0, 90.0):
+        clock.now = now
+        terminal.seek(0)
+        terminal.truncate()
+        bar._progress.refresh()
+        shown = terminal.getvalue()
+        assert "[bold]odd" in shown
+        assert {31.0: "about 59 s left", 89.0: "about 1 s left", 90.0: ""}[now] in shown
+    assert "left" not in shown
+    bar.close()
+
+
+class Clock:
+    """Stands still."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_bar_tells_no_time_that_is_not_known(on_terminal):
