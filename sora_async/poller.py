@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from sora_async.errors import NotFoundError, SoraError
 from sora_async.models import State, VideoTask
@@ -75,8 +76,10 @@ class Poller:
 
     __slots__ = (
         "_alarm",
+        "_context",
         "_error",
         "_waiting",
+        "_watching",
         "began_at",
         "delays",
         "expected",
@@ -104,7 +107,11 @@ class Poller:
         self.polling: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        # One for all that is done for it: each handle and task would copy it, which is half of what a wait costs the
+        # garbage collector.
+        self._context = contextvars.copy_context()
         self._waiting: list[asyncio.Future[None]] = []
+        self._watching: list[asyncio.Future[None]] = []
 
     @property
     def open(self) -> bool:
@@ -124,14 +131,22 @@ class Poller:
         self.wake()
 
     def wake(self) -> None:
-        """Tell everybody who waits that a poll ended."""
-        for future in self._waiting:
-            _settle(future)
-        self._waiting.clear()
+        """Tell everybody who is to know that a poll ended."""
+        for futures in (self._watching,) if self.open else (self._watching, self._waiting):
+            for future in futures:
+                _settle(future)
+            futures.clear()
 
     def plan(self, delay_s: float, start: Callable[[Poller], None]) -> None:
         """Have the next poll started after a while."""
-        self._alarm = asyncio.get_running_loop().call_later(delay_s, start, self)
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, start, self, context=self._context)
+
+    def start(self, poll: Coroutine[Any, Any, None]) -> None:
+        """Poll now."""
+        self.unplan()
+        loop = asyncio.get_running_loop()
+        self.began_at = loop.time()
+        self.polling = loop.create_task(poll, context=self._context)
 
     def unplan(self) -> None:
         """Take the next poll back."""
@@ -141,19 +156,26 @@ class Poller:
 
     async def polled(self, deadline: float | None) -> bool:
         """Whether a poll ended that began before the deadline, and the deadline has not come."""
+        return await self._told(self._watching, deadline) and (deadline is None or self.began_at < deadline)
+
+    async def ended(self, deadline: float | None) -> bool:
+        """Whether nothing is left to wait for, and the deadline has not come; polls on the way wake nobody."""
+        return await self._told(self._waiting, deadline)
+
+    async def _told(self, futures: list[asyncio.Future[None]], deadline: float | None) -> bool:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(future)
-        timer = None if deadline is None else loop.call_at(deadline, _settle, future)
+        futures.append(future)
+        timer = None if deadline is None else loop.call_at(deadline, _settle, future, context=self._context)
         try:
             await future
         finally:
             if timer is not None:
                 timer.cancel()
-            is_late = future in self._waiting  # a poll that ends takes it out
+            is_late = future in futures  # who tells takes it out
             if is_late:
-                self._waiting.remove(future)
-        return not is_late and (deadline is None or self.began_at < deadline)
+                futures.remove(future)
+        return not is_late
 
 
 class Spread:

@@ -86,9 +86,8 @@ class Waiter:
         poller = self._join(task)
         deadline = _deadline(timeout_s)
         try:
-            while poller.open:
-                if not await poller.polled(deadline):
-                    await self._poll_last(poller)
+            if poller.open and not await poller.ended(deadline):
+                await self._poll_last(poller)
             return _succeeded(poller.outcome())
         finally:
             self._leave(poller)
@@ -213,9 +212,7 @@ class Waiter:
             raise WaitTimeoutError(poller.task_id, poller.last)
 
     def _start(self, poller: Poller, urgency: Urgency | None = None) -> None:
-        poller.unplan()
-        poller.began_at = asyncio.get_running_loop().time()
-        poller.polling = asyncio.create_task(self._poll(poller, urgency or self._urgency(poller)))
+        poller.start(self._poll(poller, urgency or self._urgency(poller)))
 
     async def _poll(self, poller: Poller, urgency: Urgency) -> None:
         """One poll, which wakes all who wait for it, and the plan for the next."""
