@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import attrs
 
 from sora_async.batch import BatchPolicy, Manifest
+from sora_async.batch.storage import make_storage
 from sora_async.cli.failures import USAGE, Failure, Job
 from sora_async.cli.ledger_place import Place
 from sora_async.cli.reporting import Output
 from sora_async.cli.wording import show_count
-
-# A Path keeps one slash of two.
-_URL = re.compile(r"[a-z][a-z0-9+.:-]+:/", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
@@ -23,8 +20,8 @@ class Order:
 
     manifest: Path
     """The inputs; `-` for standard input."""
-    directory: Path
-    """Where the files go."""
+    directory: Path | str
+    """Where the files go: a folder, or the URL of a store."""
     ledger: Place
     """Where the account is kept."""
     dask: str | None = None
@@ -37,17 +34,15 @@ class Order:
     """Whether the page is written at the end."""
 
 
-def check_folder(directory: Path) -> None:
+def check_directory(directory: Path | str) -> None:
     """Check that the files will find their place.
 
     Raises:
         ValueError: they will not.
+        ImportError: a store needs an extra.
     """
-    if _URL.match(str(directory)):
-        raise ValueError(
-            "--output is a URL: the command writes into folders, and Client.generate_many into stores, too"
-        )
-    if directory.exists() and not directory.is_dir():
+    make_storage(directory, threads=1).close()
+    if isinstance(directory, Path) and directory.exists() and not directory.is_dir():
         raise ValueError(f"--output {str(directory)!r} is no folder: name another one")
 
 
@@ -57,6 +52,8 @@ def check_ledger(order: Order) -> None:
     Raises:
         ValueError: it does not.
     """
+    if order.job.is_sandbox and isinstance(order.directory, str):
+        raise ValueError("--sandbox makes previews in a folder: for a store start `sora-async sandbox`")
     if order.job.is_sandbox and (order.dask or order.ledger.dsn):
         raise ValueError(
             "--sandbox is within this process, and its ledger a file: for a fleet start `sora-async sandbox`"

@@ -36,7 +36,7 @@ def rehearse(order: Order, *, is_json: bool) -> int:
 async def _count(order: Order, manifest: Manifest, ledger: DryLedger) -> None:
     # The same way as the real run, for it makes the keys; the client has nothing to do.
     async with Client("none", order.job.base_url) as client:
-        outcomes = client.generate_many(manifest.items(), ledger=cast(Ledger, ledger), directory=order.directory)
+        outcomes = client.generate_many(manifest.items(), ledger=cast(Ledger, ledger))
         ends = [outcome async for outcome in outcomes if not isinstance(outcome.error, BatchStoppedError)]
         ledger.conflicts += [outcome.key for outcome in ends]
 

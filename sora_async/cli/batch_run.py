@@ -10,7 +10,7 @@ from pathlib import Path
 from sora_async import LedgerError, Outcome
 from sora_async.batch import Ledger, Manifest, write_gallery
 from sora_async.cli.batch_ledgers import PreviewLedger, make_watched
-from sora_async.cli.batch_order import Order, check_folder, check_manifest
+from sora_async.cli.batch_order import Order, check_directory, check_manifest
 from sora_async.cli.batch_screen import keep_ticking, open_batch_screen
 from sora_async.cli.batch_summary import Summary, describe_outcome
 from sora_async.cli.batch_tally import Tally
@@ -47,10 +47,11 @@ class BatchRun:
         with one_end(self._order.job, self._output, self._signals), Manifest(self._order.manifest) as manifest:
             if self._order.dask is None:  # else the workers have the key
                 check_relay(self._order.job)
-            check_folder(self._order.directory)
+            check_directory(self._order.directory)
             if not check_manifest(manifest, self._output):
                 return USAGE
-            self._order.directory.mkdir(parents=True, exist_ok=True)
+            if isinstance(self._order.directory, Path):
+                self._order.directory.mkdir(parents=True, exist_ok=True)
             self._tally.total = manifest.count
             return self._buy(manifest)
 
@@ -135,16 +136,16 @@ class BatchRun:
     def _make_ledger(self) -> Ledger:
         if not self._order.job.is_sandbox:
             return make_watched(self._order.ledger, self._tally)
-        return PreviewLedger(Path(self._order.ledger.text), self._order.directory, self._tally)
+        return PreviewLedger(Path(self._order.ledger.text), Path(self._order.directory), self._tally)
 
     async def _write_page(self) -> None:
-        order = self._order
+        order, directory = self._order, Path(self._order.directory)
         try:
-            page = await write_gallery(order.ledger.ledger(), order.directory, ledger_file=str(order.ledger))
+            page = await write_gallery(order.ledger.ledger(), directory, ledger_file=str(order.ledger))
         except (ImportError, LedgerError, OSError) as error:
             self._output.note(f"no page was written: {error}")
         else:
-            self._page = order.directory / page.name
+            self._page = directory / page.name
 
     def _note_signal(self) -> None:
         count = self._tally.phases().get("sending", 0)

@@ -34,11 +34,14 @@ def describe_outcome(outcome: Outcome, end: End, row: Row | None) -> tuple[dict[
         "state": end.value,
         "id": None if row is None else row.task_id,
         "path": None if outcome.path is None else str(outcome.path),
+        "url": outcome.url,
         "error": None if error is None else type(error).__name__,
         "message": None if error is None else clean(str(error)),
         "billed": _billed(outcome, end, row),
     }
-    return facts, str(outcome.path) if error is None else f"{outcome.key}: {end.value}: {clean(str(error))}"
+    if error is None:
+        return facts, str(outcome.path or outcome.url)
+    return facts, f"{outcome.key}: {end.value}: {clean(str(error))}"
 
 
 def _billed(outcome: Outcome, end: End, row: Row | None) -> str:
@@ -58,7 +61,7 @@ class Summary:
 
     tally: Tally
     """What was counted, closed."""
-    directory: Path
+    directory: Path | str
     """Where the files are."""
     ledger: Place
     """Where the account is."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from sora_async.batch import BatchPolicy, write_gallery
+from sora_async.batch.storage import find_folder
 from sora_async.cli import options as given
 from sora_async.cli.batch_order import Order, check_ledger
 from sora_async.cli.batch_rehearsal import rehearse
@@ -30,14 +31,22 @@ ManifestFile = Annotated[
         "columns, or - for standard input.",
     ),
 ]
-Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the videos go; made if missing.")]
+Directory = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Where the videos go: a folder, made if missing, or a store's URL such as s3://bucket/boats.",
+    ),
+]
 LedgerPlace = Annotated[
     str | None,
     typer.Option(
         "--ledger",
         metavar="LEDGER",
         help="The account: a file, postgresql://..., or the name of an environment variable that holds such a DSN; "
-        f"else {LEDGER_NAME} in the folder.",
+        f"else {LEDGER_NAME} in the folder; a store needs one.",
     ),
 ]
 
@@ -45,7 +54,7 @@ LedgerPlace = Annotated[
 def batch(
     manifest: ManifestFile,
     *,
-    output: Folder,
+    output: Directory,
     concurrency: Annotated[
         int, typer.Option(min=1, metavar="N", help="Videos under way at once, from the create to the file.")
     ] = _LIMITS.concurrency,
@@ -70,7 +79,7 @@ def batch(
         typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler do it, such as tcp://host:8786."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be bought, and buy nothing.")] = False,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Write index.html at the end.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write index.html into the folder at the end.")] = True,
     sandbox: given.UseSandbox = False,
     base_url: given.BaseUrl = None,
     as_json: given.AsJson = False,
@@ -80,10 +89,15 @@ def batch(
     with one_end(job, Output(is_json=as_json)):
         if (on_uncertain == "retry") != (max_resends > 0):
             raise ValueError("--on-uncertain retry may pay twice, so it goes together with --max-resends from 1")
+        directory = find_folder(output)
+        if ledger is None:
+            if directory is None:
+                raise ValueError("--output is a store: say by --ledger in which file or database the account is kept")
+            ledger = str(directory / LEDGER_NAME)
         order = Order(
             manifest=manifest,
-            directory=output,
-            ledger=Place(ledger or str(output / LEDGER_NAME)),
+            directory=directory or output,
+            ledger=Place(ledger),
             dask=dask,
             policy=BatchPolicy(
                 concurrency=concurrency,
@@ -95,7 +109,7 @@ def batch(
                 max_resends=max_resends,
             ),
             job=job,
-            wants_page=page,
+            wants_page=page and directory is not None,
         )
         check_ledger(order)
     raise typer.Exit(rehearse(order, is_json=as_json) if dry_run else BatchRun(order, is_json=as_json).run())

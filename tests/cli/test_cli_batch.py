@@ -97,6 +97,33 @@ def test_batch_keeps_the_ledger_where_it_is_told(cli, relay):
     assert (ran.code, Path("my.ledger").is_file(), Path("out/batch.ledger").exists()) == (0, True, False)
 
 
+def test_batch_writes_into_a_store(cli, relay):
+    """A URL in place of a folder: each file is told by its own, without a page; run again, nothing is bought."""
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory").store
+    files.clear()
+    order = ("batch", write_manifest("a", "b"), "-o", "memory://boats/wet", "--ledger", "my.ledger")
+    assert "to buy in this run: 2 of 2" in cli(*order, "--dry-run").out
+    assert not files
+    for bought in (2, 0):
+        ran = cli(*order)
+        assert (ran.code, sorted(ran.out.splitlines())) == (0, sorted(f"memory:/{name}" for name in files))
+        assert f"{bought} bought in this run" in ran.err
+        assert ran.err.splitlines()[-2:] == ["files:  memory://boats/wet", "ledger: my.ledger"]
+    assert [file.getvalue()[4:8] for file in files.values()] == [b"ftyp"] * 2
+    outcome, *_ = objects(cli(*order, "--json").out)
+    assert outcome["path"] is None
+    assert outcome["url"].startswith("memory://boats/wet/")
+    files.clear()
+
+
+def test_batch_writes_into_the_folder_of_a_file_url(cli, relay, tmp_path):
+    """It is that folder, with its ledger and its page."""
+    ran = cli("batch", write_manifest("a"), "-o", f"file://{tmp_path}/wet")
+    assert (ran.code, Path(ran.out.strip()).parent) == (0, tmp_path / "wet")
+    assert {path.name for path in (tmp_path / "wet").iterdir()} > {"batch.ledger", "index.html"}
+
+
 def test_batch_buys_no_more_than_max_tasks(cli, relay):
     """The rest is left for later runs, and the end says how."""
     ran = cli("batch", write_manifest(*"abcde"), "-o", "out", "--max-tasks", "2")
@@ -113,7 +140,10 @@ def test_batch_buys_no_more_than_max_tasks(cli, relay):
         (("--timeout", "nan"), "--timeout"),
         (("--sandbox", "--base-url", "http://127.0.0.1:1"), "--base-url"),
         (("-o", "m.jsonl"), "is no folder"),
-        (("-o", "s3://bucket/boats"), "writes into folders"),
+        (("-o", "s3://bucket/boats"), "say by --ledger in which file or database"),
+        (("-o", "s3:/bucket/boats"), "lacks a slash"),
+        (("-o", "s3://key@bucket/boats", "--ledger", "l"), "leave them out"),
+        (("-o", "s3://bucket/boats", "--ledger", "l", "--sandbox"), "previews in a folder"),
     ],
 )
 def test_batch_refuses_contradictions(cli, relay, options, text):

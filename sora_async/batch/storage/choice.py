@@ -15,6 +15,28 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+", re.ASCII)
 _SHORTENED = re.compile(r"[a-z][a-z0-9+.-]+:[/\\](?![/\\])", re.ASCII)
 
 
+def find_folder(directory: str | os.PathLike[str]) -> Path | None:
+    """Answer the folder of this machine that a directory stands for; None for the URL of a store.
+
+    Raises:
+        ValueError: the URL cannot be used, or may hold what is secret.
+    """
+    text = os.fspath(directory)
+    scheme, is_url, rest = text.partition("://")
+    if not is_url:
+        if _SHORTENED.match(text):
+            raise ValueError(f"{text!r} lacks a slash, which a Path takes away: give the URL as a text")
+        return Path(text)
+    if not _SCHEME.fullmatch(scheme) or "::" in rest:
+        raise ValueError("directory must be a folder or a plain URL, such as s3://bucket/folder")
+    if set(rest) & set("@?#"):
+        raise ValueError(
+            f"directory is a {scheme} URL with a user name, a key, options or one of @ ? #: leave them out, for fsspec "
+            "takes credentials and options from its configuration and the environment"
+        )
+    return _to_path(text) if scheme in {"file", "local"} else None
+
+
 def make_storage(directory: str | os.PathLike[str], *, threads: int) -> Storage:
     """Make what keeps the files of a directory.
 
@@ -26,26 +48,14 @@ def make_storage(directory: str | os.PathLike[str], *, threads: int) -> Storage:
         ValueError: the URL cannot be used, or may hold what is secret.
         ImportError: it needs fsspec.
     """
-    text = os.fspath(directory)
-    scheme, is_url, rest = text.partition("://")
-    if not is_url:
-        if _SHORTENED.match(text):
-            raise ValueError(f"{text!r} lacks a slash, which a Path takes away: give the URL as a text")
-        return Folder(Path(text))
-    if not _SCHEME.fullmatch(scheme) or "::" in rest:
-        raise ValueError("directory must be a folder or a plain URL, such as s3://bucket/folder")
-    if set(rest) & set("@?#"):
-        raise ValueError(
-            f"directory is a {scheme} URL with a user name, a key, options or one of @ ? #: leave them out, for fsspec "
-            "takes credentials and options from its configuration and the environment"
-        )
-    if scheme in {"file", "local"}:
-        return Folder(_to_path(text))
+    folder = find_folder(directory)
+    if folder is not None:
+        return Folder(folder)
     try:
         from sora_async.batch.storage.objects import ObjectStore  # noqa: PLC0415 it needs an extra
     except ModuleNotFoundError:
         raise ImportError("a directory that is a URL needs fsspec: pip install 'sora_async[storage]'") from None
-    return ObjectStore(text, threads=threads)
+    return ObjectStore(os.fspath(directory), threads=threads)
 
 
 def _to_path(url: str) -> Path:
