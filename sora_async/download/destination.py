@@ -41,14 +41,14 @@ class Destination(Protocol):
         """Append the chunks."""
         ...
 
-    def check(self) -> str | None:
-        """What is wrong with the video, None if it is whole."""
-        ...
+    def finish(self) -> str | None:
+        """Check the video; if it is whole, make it durable, give it its final name in one step, and let go of it.
 
-    def commit(self) -> None:
-        """Make the file durable and give it its final name, in one step."""
+        Returns:
+            What is wrong with it; None if it is in place.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of it; without a commit it stays for a later try."""
+        """Let go of it; unfinished it stays for a later try."""
         ...

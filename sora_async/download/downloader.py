@@ -101,18 +101,20 @@ class Downloader:
         part, disk = transfer.part, transfer.disk
         scope = asyncio.timeout(None)
         self._under_way.add(scope)
+        is_finished = False
         try:
             async with scope:
                 await disk.run(part.open)
                 await self._persist(transfer, on_retry)
-                await disk.run(part.commit)
+                is_finished = True
                 return
         except TimeoutError:
             if not scope.expired():
                 raise
         finally:
             self._under_way.discard(scope)
-            await disk.run(part.close)
+            if not is_finished:
+                await disk.run(part.close)
         raise RuntimeError("closed while a file was fetched; what came is kept: download it again")
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -131,7 +133,7 @@ class Downloader:
         return self._session
 
     async def _persist(self, transfer: Transfer, on_retry: OnRetry | None) -> None:
-        """Repeat after trouble until the part is a whole video, or the delays are used up without progress."""
+        """Repeat after trouble until the video is in place, or the delays are used up without progress."""
         part, policy = transfer.part, self._policy
         # What the slowest rate allowed brings before it is called a drip.
         step = max(1.0, 2 * policy.min_rate * policy.rate_window_s)

@@ -151,6 +151,14 @@ class Part:
             self.size += written
             rest = rest[written:]
 
+    def finish(self) -> str | None:
+        """As Destination has it."""
+        fault = self.check()
+        if fault is None:
+            self.commit()
+            self.close()
+        return fault
+
     def check(self) -> str | None:
         """What is wrong with the video on disk, None if it is whole."""
         with os.fdopen(os.dup(self._fd), "rb") as file:

@@ -50,7 +50,7 @@ class Transfer:
     """Called after each write."""
 
     async def attempt(self) -> None:
-        """Bring the part to a whole video, or as far as this answer goes.
+        """Bring the part to a whole video under its name, or as far as this answer goes.
 
         Raises:
             TroubleError: it may work the next time, from where the part is now.
@@ -70,7 +70,8 @@ class Transfer:
             span = self._accept(response)
             if span is not None:
                 await self._receive(response, pace, *span)
-        fault = await self.disk.run(self.part.check)
+        # All that is left is done in one go: each piece of work in a thread costs a small file as much as its bytes.
+        fault = await self.disk.run(self.part.finish)
         if fault is not None:
             raise SpoiltError(f"what came is not a whole video: {fault}")
 

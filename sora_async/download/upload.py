@@ -89,6 +89,13 @@ class Upload:
             self.size += len(piece)
             data = data[len(piece) :]
 
+    def finish(self) -> str | None:
+        """As Destination has it."""
+        fault = self.check()
+        if fault is None:
+            self.commit()
+        return fault
+
     def check(self) -> str | None:
         """What is wrong with the video, None if it is whole."""
         fault, digest = self._passing.end(), self.digest
