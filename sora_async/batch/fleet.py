@@ -21,6 +21,7 @@ from distributed.protocol.pickle import dumps
 
 from sora_async.batch.budget import Budget
 from sora_async.batch.fleet_order import FleetLedger, Generator, Job, Order, Report
+from sora_async.batch.fleet_stages import OnStages, Stages, topic_of
 from sora_async.batch.fleet_worker import PLUGIN, WorkerBatches, bring, leave, stop_buying
 from sora_async.batch.intake import Intake
 from sora_async.batch.item import BatchItem
@@ -61,6 +62,7 @@ def generate_many_on(
     policy: BatchPolicy | None = None,
     client: Callable[[], Generator] = client_of_environment,
     on_entry: OnEntry | None = None,
+    on_stages: OnStages | None = None,
 ) -> AsyncGenerator[Outcome, None]:
     """Do what `Client.generate_many` does on the workers of a Dask cluster; yield each outcome as it comes.
 
@@ -85,6 +87,8 @@ def generate_many_on(
             doubt is always kept.
         on_entry: called with each input as the ledger has it when its outcome has come, and whether this run bought it
             (by the ledger's clock, where a worker was lost).
+        on_stages: called each second for each worker with how many inputs are under way in which stage, on all workers
+            together.
         client: makes a client on a worker, and travels there by pickle, so it must hold no key; the default reads
             SORA_API_KEY and SORA_BASE_URL of the worker's environment.
 
@@ -105,16 +109,26 @@ def generate_many_on(
     order = Order(
         batch=uuid.uuid4().hex, ledger=ledger, directory=_find_directory(directory), policy=policy, client=client
     )
-    return _run(dask_client, order, requests, on_entry)
+    return _run(dask_client, order, requests, on_entry, None if on_stages is None else Stages(on_stages))
 
 
-async def _run(dask: Any, order: Order, requests: Requests, on_entry: OnEntry | None) -> AsyncGenerator[Outcome, None]:
+async def _run(
+    dask: Any, order: Order, requests: Requests, on_entry: OnEntry | None, stages: Stages | None
+) -> AsyncGenerator[Outcome, None]:
     async with AsyncExitStack() as stack:
         if isinstance(dask, str):
             dask = await stack.enter_async_context(Dask(dask, asynchronous=True))  # type: ignore[no-untyped-call]
+        if stages is not None:
+            dask.subscribe_topic(topic_of(order.batch), stages.heard)
+            stack.callback(_unsubscribe, dask, topic_of(order.batch))
         outcomes = await stack.enter_async_context(aclosing(_Fleet(dask, order, on_entry).run(requests)))
         async for outcome in outcomes:
             yield outcome
+
+
+def _unsubscribe(dask: Any, topic: str) -> None:
+    if dask.status == "running":  # else nobody is there to be told
+        dask.unsubscribe_topic(topic)
 
 
 def _find_directory(directory: str | os.PathLike[str] | None) -> str | None:

@@ -12,6 +12,7 @@ from distributed.protocol.pickle import loads
 from distributed.worker_state_machine import SecedeEvent
 
 from sora_async.batch.fleet_order import Job, Order, Report
+from sora_async.batch.fleet_stages import TELL_S, tell
 from sora_async.batch.fleet_worker_batch import WorkerBatch
 from sora_async.errors import LedgerError
 
@@ -27,8 +28,9 @@ class WorkerBatches(WorkerPlugin):
 
     idempotent = True
 
-    def setup(self, worker: Any) -> None:  # noqa: ARG002 Dask names it
+    def setup(self, worker: Any) -> None:
         """Begin on this worker."""
+        self._worker = worker
         self._worker_batches: dict[str, WorkerBatch] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped: deque[str] = deque(maxlen=REMEMBERED)
@@ -93,7 +95,14 @@ class WorkerBatches(WorkerPlugin):
             worker_batch = self._worker_batches[job.batch] = WorkerBatch(order)
             if job.batch in self._stopped:
                 worker_batch.stop_buying()
+            self._tell_stages(job.batch, worker_batch)
         return worker_batch
+
+    def _tell_stages(self, batch: str, worker_batch: WorkerBatch) -> None:
+        """Tell from now on as long as it is at work."""
+        if self._worker_batches.get(batch) is worker_batch:
+            tell(self._worker, batch, worker_batch.stages())
+            asyncio.get_running_loop().call_later(TELL_S, self._tell_stages, batch, worker_batch)
 
     def _retire_if_idle(self, batch: str, for_s: float) -> None:
         worker_batch = self._worker_batches.get(batch)

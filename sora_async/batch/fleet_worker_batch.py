@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -125,6 +126,10 @@ class WorkerBatch:
     def idle_s(self) -> float:
         """For how many seconds nobody has waited for anything; negative if somebody does."""
         return -1.0 if self._callers else asyncio.get_running_loop().time() - self._left_at
+
+    def stages(self) -> Counter[Stage]:
+        """How many of the inputs under way are in which stage."""
+        return Counter(pending.entry.stage for pending in self._pending.values() if pending.entry is not None)
 
     async def bring(self, job: Job) -> tuple[PendingInput, Outcome | None]:
         """Bring one input to its end, or as far as it goes. Cancelling it lets the others go on."""

@@ -123,6 +123,7 @@ class BatchRun:
             directory=order.directory,
             policy=order.policy,
             on_entry=self._tally.brought,
+            on_stages=self._tally.told_elsewhere,
         )
         await self._tell(outcomes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -104,6 +104,7 @@ class Tally:
         self._max_tasks = max_tasks
         self._clock = clock
         self._began = clock()
+        self._elsewhere: Counter[str] = Counter()
         self._keys: dict[str, str] = {}
         # Of tasks that the ledger has not told of yet.
         self._ends: dict[str, float] = {}
@@ -144,6 +145,13 @@ class Tally:
             since=self._began,
         )
         self._note_task(entry.key, entry.task_id)
+
+    def told_elsewhere(self, stages: Mapping[Stage, int]) -> None:
+        """Other machines tell how many of their inputs under way are in which stage."""
+        self._elsewhere = Counter()
+        for stage, count in stages.items():
+            # Whether the relay has begun with them, they do not tell.
+            self._elsewhere["rendering" if stage is Stage.SUBMITTED else _PHASES.get(stage, "")] += count
 
     def _note_task(self, key: str, task_id: str | None) -> None:
         if task_id is not None:
@@ -232,7 +240,7 @@ class Tally:
 
     def phases(self) -> dict[str, int]:
         """How many inputs are in each phase, without those phases in which there are none."""
-        counts = Counter(row.phase for row in self.rows.values())
+        counts = Counter(row.phase for row in self.rows.values()) + self._elsewhere
         return {phase: counts[phase] for phase in PHASES if counts[phase]}
 
 

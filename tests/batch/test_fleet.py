@@ -30,6 +30,7 @@ from sora_async.batch import (  # noqa: E402
     generate_many_on,
     worker,
 )
+from sora_async.batch.fleet_stages import Stages  # noqa: E402
 from sora_async.sandbox import Faults, Sandbox, Scenario  # noqa: E402
 
 CANARY = "sk-canary-0123456789"
@@ -66,6 +67,39 @@ async def test_fleet_buys_each_input_once(dask, store, relay, tmp_path):
         assert [is_new for _, is_new in seen] == [True] * len(prompts)
         assert {entry.task_id for entry, _ in seen} == {created.id for created in sandbox.creates}
         assert len(sandbox.creates) == len(prompts)
+
+
+async def test_fleet_tells_how_far_its_inputs_are(dask, store, relay, monkeypatch, caplog):
+    """On all workers together, again and again; a callback that fails is logged, and ends nothing."""
+    monkeypatch.setattr(fleet_worker, "TELL_S", 0.02)
+    seen = []
+
+    def hear(stages):
+        seen.append(dict(stages))
+        if len(seen) == 1:
+            raise ZeroDivisionError
+
+    async with Sandbox(Scenario(takes_s=0.3, clip=QUICK.clip)) as sandbox:
+        relay(sandbox)
+        outcomes = await bring(dask, PROMPTS, store(), on_stages=hear)
+    assert {outcome.error for outcome in outcomes} == {None}
+    assert max(stages.get(Stage.SUBMITTED, 0) for stages in seen) == len(PROMPTS)
+    assert "on_stages failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_stages_of_a_worker_that_is_silent_count_no_more():
+    """It may have been killed."""
+    now, seen = [0.0], []
+    stages = Stages(seen.append, clock=lambda: now[0])
+    for at, worker_name, count in ((0.0, "a", 3), (1.0, "b", 4), (5.0, "b", 2)):
+        now[0] = at
+        stages.heard((at, {"worker": worker_name, "stages": {"submitted": count, "ready": 1}}))
+    assert seen == [
+        {Stage.SUBMITTED: 3, Stage.READY: 1},
+        {Stage.SUBMITTED: 7, Stage.READY: 2},
+        {Stage.SUBMITTED: 2, Stage.READY: 1},
+    ]
 
 
 async def test_fleet_by_an_address_needs_no_client_of_dask(dask, store, relay):

@@ -90,6 +90,15 @@ def test_tally_counts_down_from_the_create_on():
     assert play.tally._ends == {}
 
 
+def test_tally_counts_what_is_under_way_elsewhere():
+    """By the counts that other machines tell, the latest of which hold; what has ended is no phase."""
+    play = Play()
+    play.tally.told_elsewhere({Stage.PLANNED: 5})
+    play.tally.told_elsewhere({Stage.INTENDED: 2, Stage.SUBMITTED: 3, Stage.READY: 1, Stage.DONE: 4})
+    assert play.tally.phases() == {"sending": 2, "rendering": 3, "downloading": 1}
+    assert detail_lines(play.tally)[0] == "2 sending, 3 rendering, 1 downloading"
+
+
 def test_tally_counts_what_is_under_way_by_phase():
     """From the wait for a slot to the download."""
     play = Play()
