@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sora_async.batch.memory import Forgetful
     from sora_async.batch.postgres import PostgresLedger
     from sora_async.batch.sqlite import SqliteLedger
+    from sora_async.batch.storage import find_folder
 
 __all__ = [
     "BatchItem",
@@ -36,6 +37,7 @@ __all__ = [
     "SqliteLedger",
     "Stage",
     "TakenOverError",
+    "find_folder",
     "generate_many_on",
     "write_gallery",
 ]
@@ -47,6 +49,7 @@ _MODULES = {
     "PostgresLedger": "postgres",
     "Problem": "manifest",
     "SqliteLedger": "sqlite",
+    "find_folder": "storage",
     "generate_many_on": "fleet",
     "write_gallery": "gallery",
 }

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, aclosing, suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -31,7 +30,7 @@ from sora_async.batch.outcome import Outcome
 from sora_async.batch.policy import BatchPolicy
 from sora_async.batch.sources import Requests
 from sora_async.batch.sqlite import SqliteLedger
-from sora_async.batch.storage import make_storage
+from sora_async.batch.storage import find_folder
 from sora_async.errors import BatchStoppedError, SoraError
 
 MOST_ROUNDS = 10
@@ -135,9 +134,8 @@ def _find_directory(directory: str | os.PathLike[str] | None) -> str | None:
     """The same place for all workers, whatever folders they run in."""
     if directory is None:
         return None
-    make_storage(directory, threads=1).close()  # here, since what it refuses may hold a secret, and must not travel
-    text = os.fspath(directory)
-    return text if "://" in text else str(Path(text).absolute())
+    folder = find_folder(directory)  # here, since what it refuses may hold a secret, and must not travel
+    return os.fspath(directory) if folder is None else str(folder.absolute())
 
 
 class _Fleet:

@@ -7,7 +7,6 @@ from pathlib import Path
 import attrs
 
 from sora_async.batch import BatchPolicy, Manifest
-from sora_async.batch.storage import make_storage
 from sora_async.cli.failures import USAGE, Failure, Job
 from sora_async.cli.ledger_place import Place
 from sora_async.cli.reporting import Output
@@ -39,9 +38,7 @@ def check_directory(directory: Path | str) -> None:
 
     Raises:
         ValueError: they will not.
-        ImportError: a store needs an extra.
     """
-    make_storage(directory, threads=1).close()
     if isinstance(directory, Path) and directory.exists() and not directory.is_dir():
         raise ValueError(f"--output {str(directory)!r} is no folder: name another one")
 

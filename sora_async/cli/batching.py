@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sora_async.batch import BatchPolicy, write_gallery
-from sora_async.batch.storage import find_folder
+from sora_async.batch import BatchPolicy, find_folder, write_gallery
 from sora_async.cli import options as given
 from sora_async.cli.batch_order import Order, check_ledger
 from sora_async.cli.batch_rehearsal import rehearse

@@ -101,20 +101,20 @@ class Downloader:
         part, disk = transfer.part, transfer.disk
         scope = asyncio.timeout(None)
         self._under_way.add(scope)
-        is_finished = False
         try:
             async with scope:
-                await disk.run(part.open)
-                await self._persist(transfer, on_retry)
-                is_finished = True
+                try:
+                    await disk.run(part.open)
+                    await self._persist(transfer, on_retry)
+                except BaseException:
+                    await disk.run(part.close)  # else it was closed in the one piece of work that named it
+                    raise
                 return
         except TimeoutError:
             if not scope.expired():
                 raise
         finally:
             self._under_way.discard(scope)
-            if not is_finished:
-                await disk.run(part.close)
         raise RuntimeError("closed while a file was fetched; what came is kept: download it again")
 
     def _open_session(self) -> aiohttp.ClientSession:

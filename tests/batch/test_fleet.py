@@ -102,6 +102,21 @@ def test_stages_of_a_worker_that_is_silent_count_no_more():
     ]
 
 
+async def test_fleet_whose_client_of_dask_is_closed_ends(dask, store, relay):
+    """There is nobody left who could be told that its stages are of no interest any more."""
+    async with Sandbox(Scenario(takes_s=0.2, clip=QUICK.clip)) as sandbox:
+        relay(sandbox)
+        own = await distributed.Client(dask.scheduler.address, asynchronous=True)
+        outcomes = generate_many_on(own, PROMPTS * 3, ledger=store(), on_stages=lambda _: None)
+        await anext(outcomes)
+        await own.close()
+        with pytest.raises(BatchStoppedError, match="scheduler of Dask was lost"):
+            [outcome async for outcome in outcomes]
+        async with make_client() as client:
+            alone = [outcome async for outcome in client.generate_many(PROMPTS * 3, ledger=store())]
+        assert len(sandbox.creates) == len(alone) == len(PROMPTS) * 3
+
+
 async def test_fleet_by_an_address_needs_no_client_of_dask(dask, store, relay):
     """It makes one, and the default client of a worker is made from the worker's environment."""
     async with Sandbox(Scenario(takes_s=0.0, finished_at_create=True, clip=QUICK.clip)) as sandbox:

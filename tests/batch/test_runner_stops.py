@@ -161,6 +161,28 @@ async def test_stopped_batch_tells_its_consumer_why() -> None:
     assert_nothing_is_left()
 
 
+async def test_batch_that_is_stopped_while_its_ledger_is_opened_buys_nothing() -> None:
+    """There is nothing to end yet."""
+    play = Stopped("create")
+    is_opened = asyncio.Event()
+
+    async def open_slowly(_: str) -> None:
+        await is_opened.wait()
+        play.ledger.is_open = True
+
+    play.ledger.open = open_slowly  # type: ignore[method-assign]
+    consuming = asyncio.create_task(play.consume())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(play.runner.stop(RuntimeError("closed")))
+    await asyncio.sleep(0)
+    is_opened.set()
+    with pytest.raises(RuntimeError, match="closed"):
+        await consuming
+    await stopping
+    assert play.log == []
+    assert_nothing_is_left()
+
+
 async def test_batch_of_a_client_that_is_closed_ends(tmp_path: Path) -> None:
     """Its creates come home first, and the ledger can be used again."""
     running = http(200, '{"id":"t-1","status":"running"}')

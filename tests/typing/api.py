@@ -49,6 +49,7 @@ from sora_async.batch import (
     Problem,
     SqliteLedger,
     Stage,
+    find_folder,
     write_gallery,
 )
 from sora_async.sandbox import Faults, Sandbox, Scenario, Takes
@@ -182,6 +183,7 @@ async def many(client: Client) -> None:
         assert_type(outcome.key, str)
     async for _ in client.generate_many(endless(), ledger=SqliteLedger("cats.ledger")):
         break
+    assert_type(find_folder("s3://bucket/cats"), Path | None)
     assert_type(await write_gallery(SqliteLedger("cats.ledger"), "cats", title="Cats"), Path)
     with Manifest("cats.jsonl") as manifest:
         problems: list[Problem] = manifest.check()

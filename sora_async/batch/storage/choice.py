@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -16,10 +17,15 @@ _SHORTENED = re.compile(r"[a-z][a-z0-9+.-]+:[/\\](?![/\\])", re.ASCII)
 
 
 def find_folder(directory: str | os.PathLike[str]) -> Path | None:
-    """Answer the folder of this machine that a directory stands for; None for the URL of a store.
+    """Answer the folder of this machine that a batch's directory stands for; None for a store.
+
+    Args:
+        directory: what `generate_many` takes: a folder, or the URL of one (`file:///boats`) or of a store
+            (`s3://bucket/boats`).
 
     Raises:
         ValueError: the URL cannot be used, or may hold what is secret.
+        ImportError: a store needs the extra `storage`.
     """
     text = os.fspath(directory)
     scheme, is_url, rest = text.partition("://")
@@ -34,7 +40,13 @@ def find_folder(directory: str | os.PathLike[str]) -> Path | None:
             f"directory is a {scheme} URL with a user name, a key, options or one of @ ? #: leave them out, for fsspec "
             "takes credentials and options from its configuration and the environment"
         )
-    return _to_path(text) if scheme in {"file", "local"} else None
+    if scheme in {"file", "local"}:
+        return _to_path(text)
+    try:
+        import_module("fsspec")
+    except ModuleNotFoundError:
+        raise ImportError("a directory that is a URL needs fsspec: pip install 'sora_async[storage]'") from None
+    return None
 
 
 def make_storage(directory: str | os.PathLike[str], *, threads: int) -> Storage:
@@ -46,15 +58,13 @@ def make_storage(directory: str | os.PathLike[str], *, threads: int) -> Storage:
 
     Raises:
         ValueError: the URL cannot be used, or may hold what is secret.
-        ImportError: it needs fsspec.
+        ImportError: a store needs the extra `storage`.
     """
     folder = find_folder(directory)
     if folder is not None:
         return Folder(folder)
-    try:
-        from sora_async.batch.storage.objects import ObjectStore  # noqa: PLC0415 it needs an extra
-    except ModuleNotFoundError:
-        raise ImportError("a directory that is a URL needs fsspec: pip install 'sora_async[storage]'") from None
+    from sora_async.batch.storage.objects import ObjectStore  # noqa: PLC0415 it needs an extra
+
     return ObjectStore(os.fspath(directory), threads=threads)
 
 
