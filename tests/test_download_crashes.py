@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import attrs
 import pytest
 from file_server import ETAG, Answer, Files, serving, tiny_mp4
 from test_download import ONCE, TWICE, downloader, left_in
@@ -121,7 +122,8 @@ async def test_crash_on_the_last_step_costs_no_second_fetch(tmp_path):
     def in_the_way(received, total) -> None:
         target.mkdir(exist_ok=True)
 
-    async with serving(Files(VIDEO)) as server, downloader(TWICE) as fetcher:
+    policy = attrs.evolve(TWICE, chunk_bytes=10_000)
+    async with serving(Files(VIDEO)) as server, downloader(policy) as fetcher:
         with pytest.raises(DownloadError, match=r"cannot write .*directory"):
             await fetcher.fetch(server.url, target, on_progress=in_the_way)
         target.rmdir()
@@ -137,7 +139,8 @@ async def test_crash_of_the_folder_itself_is_told(tmp_path):
     def removed(received, total) -> None:
         shutil.rmtree(target.parent, ignore_errors=True)
 
-    async with serving(Files(VIDEO)) as server, downloader(ONCE) as fetcher:
+    policy = attrs.evolve(ONCE, chunk_bytes=10_000)
+    async with serving(Files(VIDEO)) as server, downloader(policy) as fetcher:
         with pytest.raises(DownloadError, match=r"cannot write .*No such file"):
             await fetcher.fetch(server.url, target, on_progress=removed)
         assert (await fetcher.fetch(server.url, target)).read_bytes() == VIDEO

@@ -5,6 +5,8 @@ import contextlib
 import errno
 import os
 import stat
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,60 @@ async def test_disk_work_ends_before_a_cancel_is_passed_on():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended
+
+
+def refuse():
+    raise OSError(errno.ENOSPC, "full")
+
+
+async def test_disk_work_is_done_in_order_until_some_of_it_fails():
+    """What stands behind a failure would leave a gap, so it is dropped; once that is told, all goes on."""
+    disk, may_begin, done = Disk(str), threading.Event(), []
+    disk.start(may_begin.wait)
+    for work in (partial(done.append, 1), partial(done.append, 2), refuse, partial(done.append, 3)):
+        disk.start(work)
+    assert disk.is_behind
+    may_begin.set()
+    with pytest.raises(DownloadError, match="full"):
+        await disk.settle()
+    assert done == [1, 2]
+    assert not disk.is_behind
+    assert await disk.run(str, 5) == "5"
+
+
+async def test_disk_work_that_comes_after_a_failure_is_dropped():
+    """Also if nobody was told of it yet."""
+    disk, done = Disk(str), []
+    disk.start(refuse)
+    while not disk.is_behind:  # noqa: ASYNC110 it is told by no event
+        await asyncio.sleep(0)
+    disk.start(done.append, 1)
+    with pytest.raises(DownloadError, match="full"):
+        await disk.run(done.append, 2)
+    assert await disk.run(len, done) == 0
+
+
+async def test_disk_that_is_slow_is_waited_for(tmp_path, monkeypatch):
+    """Little of the file is held in memory, however fast it comes."""
+    may_write, waiting = threading.Event(), []
+    write, settle = Part.write, Disk.settle
+
+    def write_slowly(part, chunks):
+        may_write.wait()
+        write(part, chunks)
+
+    async def see(disk):
+        waiting.append(len(disk._pieces))
+        if waiting[-1] > 1:
+            may_write.set()
+        return await settle(disk)
+
+    monkeypatch.setattr(Part, "write", write_slowly)
+    monkeypatch.setattr(Disk, "settle", see)
+    large = tiny_mp4(2**23)
+    async with serving(Files(large)) as server, downloader(EAGER) as fetcher:
+        assert (await fetcher.fetch(server.url, tmp_path / "cat.mp4")).read_bytes() == large
+    assert max(waiting) == part_module._MOST_WAITING
 
 
 async def test_disk_full_keeps_what_fits(tmp_path):

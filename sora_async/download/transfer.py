@@ -47,7 +47,7 @@ class Transfer:
     local: bool
     """Whether redirects may lead to http."""
     on_progress: OnProgress | None
-    """Called after each write."""
+    """Called with each batch that is handed to the disk, and when all is there."""
 
     async def attempt(self) -> None:
         """Bring the part to a whole video under its name, or as far as this answer goes.
@@ -68,12 +68,16 @@ class Transfer:
         async with keep_pace(self.policy) as pace, self._open() as response:
             pace.count(0)
             span = self._accept(response)
-            if span is not None:
-                await self._receive(response, pace, *span)
+            rest = [] if span is None else await self._receive(response, pace, *span)
         # All that is left is done in one go: each piece of work in a thread costs a small file as much as its bytes.
-        fault = await self.disk.run(self.part.finish)
+        fault = await self.disk.run(self._finish, rest)
+        self._tell(self.part.size, self.part.total)
         if fault is not None:
             raise SpoiltError(f"what came is not a whole video: {fault}")
+
+    def _finish(self, rest: list[bytes]) -> str | None:
+        self._write(rest)
+        return self.part.finish()
 
     @property
     def disk(self) -> Disk:
@@ -127,44 +131,55 @@ class Transfer:
         asked = bool(ask_range(part.size, part.etag))
         return asked and start == part.size and part.total in {None, total} and etag in {None, part.etag}
 
-    async def _receive(self, response: aiohttp.ClientResponse, pace: Pace, start: int, total: int | None) -> None:
-        """Write the body batch by batch, each while the next one is read."""
+    async def _receive(
+        self, response: aiohttp.ClientResponse, pace: Pace, start: int, total: int | None
+    ) -> list[bytes]:
+        """Have the body written batch by batch while more is read; answers the last one, which is yet to be written."""
         # Nothing may be awaited before the first read: an error hides what aiohttp holds unread.
         batch, pending = list[bytes](), 0
-        room = (self.policy.max_bytes if total is None else total) - start
+        place, end = start, self.policy.max_bytes if total is None else total
         try:
             async for chunk in response.content.iter_any():
                 pace.count(len(chunk))
-                room -= len(chunk)
-                if room < 0:
+                place += len(chunk)
+                if place > end:
                     break
                 batch.append(chunk)
                 pending += len(chunk)
                 if pending >= self.policy.chunk_bytes:
-                    full, batch, pending = batch, [], 0
-                    pace.is_aside = True
-                    await self._write(full)
-                    pace.is_aside = False
-        finally:
-            # What came before trouble or a cancel is worth keeping too: the next try goes on behind it.
-            pace.is_aside = True
-            await self._write(batch)
-            await self._write([])
-        if room < 0 and total is None:
+                    self.disk.start(self.part.write, batch)
+                    batch, pending = [], 0
+                    self._tell(place, total)
+                    if self.disk.is_behind:
+                        pace.is_aside = True
+                        await self.disk.settle()
+                        pace.is_aside = False
+        except BaseException:
+            await self._keep(batch, pace)
+            raise
+        if place > end and total is None:
             await self.disk.run(self.part.restart)
             raise self._too_large()
-        if room < 0:
+        if place > end:
             raise SpoiltError("more came than its server had announced")
-        if room > 0 and total is not None:
+        if total is not None and place < total:
+            await self._keep(batch, pace)
             raise TroubleError(f"only {self.part.size} of {total} bytes came")
+        return batch
 
-    async def _write(self, batch: list[bytes]) -> None:
-        """Settle the write before this one, and start this one."""
-        await self.disk.settle()
-        if self.on_progress is not None:
-            self.on_progress(self.part.size, self.part.total)
+    async def _keep(self, batch: list[bytes], pace: Pace) -> None:
+        """Write what came before trouble or a cancel: the next try goes on behind it."""
+        pace.is_aside = True
+        await self.disk.run(self._write, batch)
+        self._tell(self.part.size, self.part.total)
+
+    def _write(self, batch: list[bytes]) -> None:
         if batch:
-            self.disk.start(self.part.write, batch)
+            self.part.write(batch)
+
+    def _tell(self, size: int, total: int | None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(size, total)
 
     def _too_large(self) -> DownloadError:
         error = DownloadError(f"{show_link(self.link)} is larger than the {self.policy.max_bytes} bytes allowed")
