@@ -16,7 +16,7 @@ from sora_async.retry import retry_after
 if TYPE_CHECKING:
     from sora_async.models import VideoRequest
     from sora_async.pacing import Delays
-    from sora_async.retry import Retry, Waits
+    from sora_async.retry import Retry
 
 NOT_FOUND_GRACE_S = 60.0
 """A new task may be unknown to a relay's replica for a while; this long in a row it may be."""
@@ -64,11 +64,11 @@ class Poller:
         last: it as last seen; None if it was not.
         expected: what else is known of it.
         delays: paces it; started.
-        trouble: counts polls that fail.
 
     Attributes:
         members: how many wait for it.
         polling: the poll under way.
+        trouble: counts polls that failed in a row; None while there are none.
         began_at: when the latest poll began, on the loop's clock.
         seen_s: its age when it was last seen running.
         missing: how many polls showed a success without an address.
@@ -92,14 +92,12 @@ class Poller:
         "trouble",
     )
 
-    def __init__(
-        self, task_id: str, last: VideoTask | None, *, expected: Expected, delays: Delays, trouble: Trouble
-    ) -> None:
+    def __init__(self, task_id: str, last: VideoTask | None, *, expected: Expected, delays: Delays) -> None:
         self.task_id = task_id
         self.last = last
         self.expected = expected
         self.delays = delays
-        self.trouble = trouble
+        self.trouble: Trouble | None = None
         self.members = 0
         self.seen_s = expected.age_s()
         self.missing = 0
@@ -158,9 +156,9 @@ class Poller:
         """Whether a poll ended that began before the deadline, and the deadline has not come."""
         return await self._told(self._watching, deadline) and (deadline is None or self.began_at < deadline)
 
-    async def ended(self, deadline: float | None) -> bool:
+    def ended(self, deadline: float | None) -> Coroutine[Any, Any, bool]:
         """Whether nothing is left to wait for, and the deadline has not come; polls on the way wake nobody."""
-        return await self._told(self._waiting, deadline)
+        return self._told(self._waiting, deadline)
 
     async def _told(self, futures: list[asyncio.Future[None]], deadline: float | None) -> bool:
         loop = asyncio.get_running_loop()
@@ -193,19 +191,20 @@ class Spread:
 
 
 class Trouble:
-    """Polls that failed in a row."""
+    """Polls that failed in a row.
 
-    __slots__ = ("_delays", "_grace_s", "_missing_since", "_retry")
+    Args:
+        retry: how soon to poll after a poll that failed.
+        grace_s: so long in a row the task may be unknown.
+    """
+
+    __slots__ = ("_delays", "_grace_s", "_missing_since")
 
     def __init__(self, retry: Retry, *, grace_s: float) -> None:
-        self._retry = retry
         self._grace_s = grace_s
-        self._delays: Waits | None = None
         self._missing_since: float | None = None
-
-    def over(self) -> None:
-        """Forget it: a poll succeeded."""
-        self._delays = self._missing_since = None
+        self._delays = retry.delays()
+        next(self._delays)
 
     def may_pass(self, error: SoraError) -> bool:
         """Whether polling on may help."""
@@ -219,9 +218,6 @@ class Trouble:
 
     def delay(self, error: SoraError, paced_s: float) -> float:
         """The seconds until the next poll, where a healthy one would wait for `paced_s`."""
-        if self._delays is None:
-            self._delays = self._retry.delays()
-            next(self._delays)
         return max(min(self._delays.send(error), paced_s), retry_after(error))
 
 

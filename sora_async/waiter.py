@@ -179,8 +179,7 @@ class Waiter:
         next(delays)
         # Nothing is known of a bare id, so it is looked at at once.
         delay_s = self._spread.delay() + (0.0 if last is None else delays.send(last))
-        trouble = Trouble(self._retry, grace_s=BARE_ID_GRACE_S if last is None else NOT_FOUND_GRACE_S)
-        poller = self._pollers[task_id] = Poller(task_id, last, expected=expected, delays=delays, trouble=trouble)
+        poller = self._pollers[task_id] = Poller(task_id, last, expected=expected, delays=delays)
         poller.plan(delay_s, self._start)
         return poller
 
@@ -244,13 +243,16 @@ class Waiter:
         try:
             task = await self._source.query(poller.task_id, urgency)
         except SoraError as error:
+            if poller.trouble is None:
+                grace_s = BARE_ID_GRACE_S if poller.last is None else NOT_FOUND_GRACE_S
+                poller.trouble = Trouble(self._retry, grace_s=grace_s)
             if not poller.trouble.may_pass(error):
                 raise error.about(poller.task_id) from None
             # Sooner than a healthy poll at first, and never later but for a Retry-After.
             delay_s = poller.trouble.delay(error, poller.delays.send(poller.last))
             self._tell_retry(poller, error, delay_s)
             return delay_s
-        poller.trouble.over()
+        poller.trouble = None
         if self._tell is not None:
             self._tell(Polled(task=task, remaining_s=self._remaining_s(task, poller.expected)))
             if _differ(poller.last, task):

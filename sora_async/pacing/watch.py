@@ -42,7 +42,7 @@ class Watch:
         self._kind = kind
         self._heeds = heeds
         self._outlook = Outlook(age_s)
-        self._looks = array("f")
+        self._looks: array[float] | None = None
         self._doubt = 0.0
         self._trim = kind.trim
         self.due_s = math.inf
@@ -58,6 +58,8 @@ class Watch:
         if progress is None or not 0 < progress <= 1:
             self._outlook = Outlook(age_s)
             return
+        if self._looks is None:
+            self._looks = array("f")  # not before, since many relays tell no progress, and many tasks wait at once
         if len(self._looks) < 2 * _MOST_LOOKS:
             self._looks.extend((age_s, progress))
         bet = self._kind.progress.bet(progress, age_s)
@@ -87,7 +89,8 @@ class Watch:
             low_s, high_s = told_s - _COARSE_S / 2, told_s + _COARSE_S / 2
         if age_s > self.due_s + _LATE_S:
             lag_s = None
-        looks = zip(self._looks[::2], self._looks[1::2], strict=True)
+        seen = self._looks or ()
+        looks = zip(seen[::2], seen[1::2], strict=True)
         self._kind.learn(looks, low_s, high_s, lag_s=lag_s, trim=self._trim)
 
 
