@@ -20,7 +20,14 @@ from sora_async.batch.postgres_address import Address, Dsn
 from sora_async.batch.postgres_book import Book
 from sora_async.batch.postgres_errors import explain, insist
 from sora_async.batch.postgres_lease import Lease, bury_dead
-from sora_async.batch.postgres_schema import check_readable, claim_account, is_current, migrate, read_account
+from sora_async.batch.postgres_schema import (
+    check_readable,
+    claim_account,
+    is_current,
+    migrate,
+    read_account,
+    read_version,
+)
 from sora_async.batch.postgres_session import check_durable, connect, cut_off, see_off, session
 from sora_async.batch.postgres_tables import read_entries_of_task, read_entry, read_events, read_page, recall
 from sora_async.batch.postgres_writer import Writer
@@ -265,10 +272,24 @@ class PostgresLedger:
         """
         return await self._read(functools.partial(recall, name=name))
 
+    async def exists(self) -> bool:
+        """Answer whether it is there, which a run or `migrate` makes it; also without `open`.
+
+        Raises:
+            LedgerError: that cannot be told, or what is there is another program's or a newer version's.
+        """
+        return await self._ask(functools.partial(read_version, schema=self._schema)) > 0
+
     async def _read(self, ask: Callable[[Any], Awaitable[_Result]]) -> _Result:
+        async def asked(connection: Any) -> _Result:
+            await check_readable(connection, self._schema)
+            return await ask(connection)
+
+        return await self._ask(asked)
+
+    async def _ask(self, ask: Callable[[Any], Awaitable[_Result]]) -> _Result:
         async def attempt() -> _Result:
             async with session(self._address, self._schema, READ_S) as connection:
-                await check_readable(connection, self._schema)
                 return await ask(connection)
 
         with self._explained():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sora_async import BatchStoppedError, LedgerError
+from sora_async import BatchStoppedError
 from sora_async.batch import Change, Entry, Ledger, SqliteLedger, Stage
 from sora_async.cli.batch_tally import Tally
 from sora_async.cli.ledger_place import Place, postgres_ledger
@@ -20,9 +20,6 @@ else:
 
 PREVIEWS = "sandbox"
 """The account of a ledger of previews: no relay's, so that no run takes them for videos that were bought."""
-
-_NO_LEDGER = "there is no such ledger"
-"""What a database says of one that the first run makes."""
 
 _ENDED_WITH_IT = "its sandbox has ended"
 
@@ -121,14 +118,10 @@ class DryLedger:
 
     async def open(self, account: str) -> None:  # noqa: ARG002 it is only read
         """Read what there is."""
-        if not self._place.is_there():
+        if not await self._place.exists():
             return
-        try:
-            async for entry in self._place.ledger().entries():
-                self._entries[entry.key] = entry.stage, _digest(entry.request)
-        except LedgerError as error:
-            if _NO_LEDGER not in str(error):
-                raise
+        async for entry in self._place.ledger().entries():
+            self._entries[entry.key] = entry.stage, _digest(entry.request)
 
     async def enter(self, key: str, request: Mapping[str, Any], *, intend: bool) -> Entry | None:  # noqa: ARG002
         """Count an input.

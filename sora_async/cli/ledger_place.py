@@ -82,9 +82,15 @@ class Place:
         """The folder from which the ledger names local pictures."""
         return Path.cwd() if self.dsn else Path(self.text).absolute().parent
 
-    def is_there(self) -> bool:
-        """Whether it can be read; a database is taken to be there."""
-        return self.dsn is not None or Path(self.text).exists()
+    async def exists(self) -> bool:
+        """Whether it is there, and not yet to be made by its first run.
+
+        Raises:
+            LedgerError: a database does not tell.
+        """
+        if self.dsn is None:
+            return Path(self.text).exists()
+        return await postgres_ledger()(self.dsn, name=self.name).exists()
 
     def ledger(self) -> AnyLedger:
         """Make the ledger, not open."""

@@ -128,6 +128,8 @@ async def test_schema_of_another_program_is_refused_untouched(store):
     await store.execute("CREATE TABLE {schema}.theirs (number integer)")
     with pytest.raises(LedgerError, match="is another program's: give another name"):
         await store().open(ACCOUNT)
+    with pytest.raises(LedgerError, match="is another program's: give another name"):
+        await store().exists()
 
 
 async def test_schema_that_is_empty_is_filled(store):
@@ -141,7 +143,9 @@ async def test_ledger_that_was_never_opened_has_nothing_to_read(store):
     """It is not made by looking for it, and belongs to nobody before it is opened."""
     with pytest.raises(LedgerError, match="there is no such ledger: check its name"):
         await all_of(store())
+    assert not await store().exists()
     await store().migrate()
+    assert await store().exists()
     assert await all_of(store()) == []
     with pytest.raises(LedgerError, match="never been opened"):
         await store().account()

@@ -209,6 +209,7 @@ async def shared(client: Client) -> None:
     ledger = PostgresLedger("LEDGER_DSN")
     await ledger.migrate()
     assert_type(await ledger.entry("cat"), Entry | None)
+    assert_type(await ledger.exists(), bool)
     assert_type(await ledger.account(), str)
     assert_type((await ledger.events("cat"))[0].stage, Stage)
 
