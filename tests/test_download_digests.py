@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from test_download import ONCE, TWICE, downloader, fetch_from, refuse
 
 from sora_async.download.digests import Digest, read_digest
+from sora_async.download.part import Part
 from sora_async.errors import DownloadError
 
 VIDEO = tiny_mp4(3000)
@@ -83,8 +84,8 @@ def test_digest_of_noise_never_raises(headers):
 def test_digest_matches_only_its_file(algorithm):
     """Each kind of checksum tells the file from another one."""
     digest = Digest(algorithm, hashlib.new(algorithm, VIDEO).hexdigest())
-    assert digest.matches(io.BytesIO(VIDEO))
-    assert not digest.matches(io.BytesIO(OTHER))
+    assert digest.read(io.BytesIO(VIDEO)).hexdigest() == digest.digits
+    assert digest.read(io.BytesIO(OTHER)).hexdigest() != digest.digits
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,38 @@ async def test_resume_is_held_against_the_digest(tmp_path, first, content):
                 await fetcher.fetch(server.url, target)
             assert not target.exists()
     assert server.ranges == [None, "bytes=2000-"]
+
+
+@pytest.mark.parametrize("content", [VIDEO, OTHER])
+async def test_resume_by_the_same_call_is_held_against_the_digest(tmp_path, content):
+    """All that passed counts, by whichever answer it came."""
+    async with serving(_Digested(content, first=True, cuts=(2000,))) as server, downloader(TWICE) as fetcher:
+        if content == VIDEO:
+            assert (await fetcher.fetch(server.url, tmp_path / "cat.mp4")).read_bytes() == VIDEO
+        else:
+            with pytest.raises(DownloadError, match="sha256"):
+                await fetcher.fetch(server.url, tmp_path / "cat.mp4")
+    assert server.ranges[:2] == [None, "bytes=2000-"]
+
+
+def test_digest_is_of_what_the_disk_took(tmp_path):
+    """Of a write that was refused in its middle nobody knows how much counts, so the file itself is read."""
+    resource = pytest.importorskip("resource")
+    part = Part(tmp_path / "cat.mp4")
+    part.open()
+    part.restart("etag", len(VIDEO), Digest("sha256", hashlib.sha256(VIDEO).hexdigest()))
+    part.write([VIDEO[:100], VIDEO[100:1000]])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            part.write([VIDEO[1000:2000], VIDEO[2000:]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert part.size == 1500
+    part.write([VIDEO[1500:]])
+    assert part.finish() is None
+    assert (tmp_path / "cat.mp4").read_bytes() == VIDEO
 
 
 async def test_resume_takes_a_digest_of_the_rest_for_what_it_is(tmp_path):

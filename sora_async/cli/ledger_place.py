@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import re
@@ -89,7 +90,7 @@ class Place:
             LedgerError: a database does not tell.
         """
         if self.dsn is None:
-            return Path(self.text).exists()
+            return await asyncio.to_thread(Path(self.text).exists)
         return await postgres_ledger()(self.dsn, name=self.name).exists()
 
     def ledger(self) -> AnyLedger:

@@ -26,12 +26,13 @@ class Digest:
     digits: str
     """Its value, hexadecimal."""
 
-    def matches(self, file: BufferedIOBase) -> bool:
-        """Whether a file, read from where it stands, has this checksum."""
-        return hashlib.file_digest(file, self._start).hexdigest() == self.digits
-
-    def _start(self) -> hashlib._Hash:
+    def start(self) -> hashlib._Hash:
+        """Begin one of the same algorithm, of no bytes yet."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
+
+    def read(self, file: BufferedIOBase) -> hashlib._Hash:
+        """Make that of a file, from where it stands."""
+        return hashlib.file_digest(file, self.start)
 
 
 def read_digest(headers: Mapping[str, str], *, whole: bool) -> Digest | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -76,6 +77,8 @@ class Part:
         self.etag: str | None = None
         self.total: int | None = None
         self.digest: Digest | None = None
+        # Of all that was written, as it passed, which spares reading it again; None if a part of it is not known.
+        self._hash: hashlib._Hash | None = None
         self._path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.part.json")
         self._descriptor: int | None = None
@@ -134,6 +137,7 @@ class Part:
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         self.size, self.etag, self.total, self.digest = 0, etag, total, digest
+        self._hash = None if digest is None else digest.start()
         self._note.unlink(missing_ok=True)
         if etag is not None:
             note = os.open(self._note, _FLAGS | os.O_EXCL, 0o666)
@@ -143,6 +147,14 @@ class Part:
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Append the chunks; what fits before the disk refuses stays and counts."""
+        passing, self._hash = self._hash, None
+        self._append(chunks)
+        if passing is not None:
+            for chunk in chunks:
+                passing.update(chunk)
+            self._hash = passing
+
+    def _append(self, chunks: Sequence[bytes]) -> None:
         written = 0
         if _writev is not None and len(chunks) <= _MOST_BUFFERS:
             # By one call without a copy: each gives the interpreter to the loop's thread, and waits to have it back.
@@ -168,9 +180,11 @@ class Part:
         """What is wrong with the video on disk, None if it is whole."""
         with os.fdopen(os.dup(self._fd), "rb") as file:
             fault = check_video(file, self.size)
-            file.seek(0)
-            if fault is None and self.digest is not None and not self.digest.matches(file):
-                return f"its {self.digest.algorithm} is not the one that its server told"
+            if fault is None and self.digest is not None:
+                file.seek(0)
+                found = self._hash or self.digest.read(file)
+                if found.hexdigest() != self.digest.digits:
+                    return f"its {self.digest.algorithm} is not the one that its server told"
             return fault
 
     def commit(self) -> None:
