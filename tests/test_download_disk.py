@@ -15,7 +15,8 @@ from test_download import ONCE, downloader, left_in
 
 from sora_async.download import DownloadPolicy
 from sora_async.download import part as part_module
-from sora_async.download.part import Disk, Part
+from sora_async.download.disk import MOST_WAITING, Disk
+from sora_async.download.part import Part
 from sora_async.errors import DownloadError
 
 VIDEO = tiny_mp4(5000)
@@ -149,7 +150,7 @@ async def test_disk_that_is_slow_is_waited_for(tmp_path, monkeypatch):
     large = tiny_mp4(2**23)
     async with serving(Files(large)) as server, downloader(EAGER) as fetcher:
         assert (await fetcher.fetch(server.url, tmp_path / "cat.mp4")).read_bytes() == large
-    assert max(waiting) == part_module._MOST_WAITING
+    assert max(waiting) == MOST_WAITING
 
 
 async def test_disk_full_keeps_what_fits(tmp_path):

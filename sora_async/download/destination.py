@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sora_async.download.digests import Digest
-    from sora_async.download.part import Disk
+    from sora_async.download.disk import Disk
 
 
 class Destination(Protocol):

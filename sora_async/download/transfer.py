@@ -21,7 +21,7 @@ from sora_async.errors import DownloadError
 if TYPE_CHECKING:
     from yarl import URL
 
-    from sora_async.download.part import Disk
+    from sora_async.download.disk import Disk
 
 OnProgress = Callable[[int, int | None], None]
 """Is told the bytes that are here and those of the whole file (None if not known)."""

@@ -14,7 +14,7 @@ from typing import Any
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from sora_async.download.digests import Digest
-from sora_async.download.part import Disk
+from sora_async.download.disk import Disk
 from sora_async.mp4 import PassingVideo
 
 logger = logging.getLogger("sora_async")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import fsspec
 
 from sora_async.batch.storage.kind import TAKEN, Bring, Place
-from sora_async.download.part import Disk
+from sora_async.download.disk import Disk
 from sora_async.download.upload import Upload, drop, is_held_back, open_held_back, translated
 from sora_async.errors import DownloadError
 
