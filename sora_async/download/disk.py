@@ -97,7 +97,6 @@ class Disk:
 
     async def run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """Do a piece of work to its end, as `start` and `settle` do."""
-        await self.settle()
         self.start(function, *args)
         result: _Result = await self.settle()
         return result
