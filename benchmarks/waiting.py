@@ -4,7 +4,8 @@ A unit is one `client.wait` of a task of its own, in an asyncio task of its own,
 default pacing. Every task was seen once, so its last answer is held too. They are begun 100 at a time, each hundred in
 one go. Beside it: an asyncio task that only sleeps, the least that any client could cost. Polls are measured apart, by
 a pacing that does the work of Adaptive and is due again after a second: the client itself lets their rate grow, up to
-what one core can do. Each number comes from a process of its own, for memory that an earlier measurement freed would
+what one core can do. They are measured twice: as it comes, and after `gc.freeze()`, by which Python's collector leaves
+what is waiting alone. Each number comes from a process of its own, for memory that an earlier measurement freed would
 hide what the next one takes. Run: `python -m benchmarks.waiting [--quick] [--json FILE]`.
 """
 
@@ -32,7 +33,7 @@ from sora_async.wire.task import parse_task
 LONG_S = 3600.0
 WARM_UP = 100
 AT_ONCE = 100
-KINDS = ("sleep", "wait", "poll")
+KINDS = ("sleep", "wait", "poll", "frozen")
 
 Make = Callable[[int], Coroutine[Any, Any, object]]
 
@@ -94,12 +95,14 @@ async def _measure_rest(make: Make, count: int) -> Cost:
     return Cost(each_bytes=each_bytes, late_s=max(stalls))
 
 
-async def _measure_polls(make: Make, count: int, server: ServerProcess, seconds: float) -> Cost:
+async def _measure_polls(make: Make, count: int, server: ServerProcess, seconds: float, *, is_frozen: bool) -> Cost:
     """Begin `count` waits, and then see them polled for so many seconds."""
     stalls: list[float] = []
     # In one go: polls between would only make the beginning longer, which is not what is measured here.
     begun = [asyncio.create_task(make(number)) for number in range(count)]
     await asyncio.sleep(TICK_S)
+    if is_frozen:
+        gc.freeze()
     answers = server.effort().answers
     async with watching(stalls):
         await asyncio.sleep(seconds)
@@ -117,12 +120,14 @@ async def _stop(begun: list[asyncio.Task[object]]) -> None:
 async def _measure(kind: str, count: int, seconds: float, server: ServerProcess) -> Cost:
     if kind == "sleep":
         return await _measure_rest(lambda _: asyncio.sleep(LONG_S), count)
-    async with Client("any", server.url, pacing=Hurried(Adaptive()) if kind == "poll" else None) as client:
+    async with Client("any", server.url, pacing=None if kind == "wait" else Hurried(Adaptive())) as client:
 
         def make(number: int) -> Coroutine[Any, Any, object]:
             return client.wait(_seen_task(number), timeout=LONG_S)
 
-        return await (_measure_rest(make, count) if kind == "wait" else _measure_polls(make, count, server, seconds))
+        if kind == "wait":
+            return await _measure_rest(make, count)
+        return await _measure_polls(make, count, server, seconds, is_frozen=kind == "frozen")
 
 
 def _measure_apart(kind: str, count: int, seconds: float) -> Cost:
@@ -132,7 +137,7 @@ def _measure_apart(kind: str, count: int, seconds: float) -> Cost:
 
 
 def _rows(count: int, costs: dict[str, Cost]) -> list[Row]:
-    sleeping, waiting, polled = (costs[kind] for kind in KINDS)
+    sleeping, waiting, polled, frozen = (costs[kind] for kind in KINDS)
     return [
         Row(
             what=f"{count:,} waiting: memory of each",
@@ -145,6 +150,7 @@ def _rows(count: int, costs: dict[str, Cost]) -> list[Row]:
         ),
         Row(what=f"{count:,} waiting: longest stall, begun", value=waiting.late_s * 1000, unit="ms", at_most=100),
         Row(what=f"{count:,} waiting: longest stall, polled", value=polled.late_s * 1000, unit="ms", at_most=100),
+        Row(what=f"{count:,} waiting: the same after gc.freeze()", value=frozen.late_s * 1000, unit="ms"),
         Row(what=f"{count:,} waiting: polls while that", value=polled.polls_per_s, unit="polls/s"),
     ]
 
