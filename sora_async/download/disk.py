@@ -76,9 +76,7 @@ class Disk:
             DownloadError: the system refuses; what was written before stays.
         """
         work, cancelled = self._work, None
-        if work is None:
-            return None
-        while not work.done():
+        while work is not None and not work.done():
             try:
                 await asyncio.wait([work])
             except asyncio.CancelledError as error:
