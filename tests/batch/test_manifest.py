@@ -55,7 +55,7 @@ def test_jsonl_is_read_however_an_editor_saved_it(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "text"),
     [
-        ('{"prompt": "a",}', 16, "no JSON (Expecting property name enclosed in double quotes)"),
+        ('{"prompt": "a", b}', 17, "no JSON (Expecting property name enclosed in double quotes)"),
         ('{"prompt": "a"} {"prompt": "b"}', 17, "no JSON (Extra data): write one whole object in each line"),
         ("a cat", 1, 'such as {"prompt": "a cat"}'),
         ('["a cat"]', None, "this is no object"),
