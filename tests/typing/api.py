@@ -50,6 +50,7 @@ from sora_async.batch import (
     SqliteLedger,
     Stage,
     find_folder,
+    generate_many_on,
     write_gallery,
 )
 from sora_async.sandbox import Faults, Sandbox, Scenario, Takes
@@ -83,7 +84,8 @@ async def every_verb(client: Client, request: VideoRequest) -> None:
 
 def told(event: Event) -> None:
     match event:
-        case Submitted(task=task, abandoned=abandoned):
+        case Submitted(task=task, abandoned=abandoned, remaining_s=remaining_s):
+            assert_type(remaining_s, float | None)
             assert_type(abandoned, bool)
         case Polled(task=task) | StatusChanged(task=task):
             assert_type(task, VideoTask)
@@ -212,6 +214,28 @@ async def shared(client: Client) -> None:
     assert_type(await ledger.exists(), bool)
     assert_type(await ledger.account(), str)
     assert_type((await ledger.events("cat"))[0].stage, Stage)
+
+
+async def on_a_fleet() -> None:
+    def entered(entry: Entry, is_new: bool) -> None:
+        assert_type(entry.task_id, str | None)
+
+    def told(stages: Mapping[Stage, int]) -> None:
+        assert_type(stages[Stage.SUBMITTED], int)
+
+    outcomes = generate_many_on(
+        "tcp://scheduler:8786",
+        ["a cat", "a dog"],
+        ledger=PostgresLedger("LEDGER_DSN"),
+        directory="s3://cats/small",
+        concurrency=500,
+        policy=BatchPolicy(max_tasks=10),
+        client=lambda: Client("k"),
+        on_entry=entered,
+        on_stages=told,
+    )
+    async for outcome in outcomes:
+        assert_type(outcome.url, str | None)
 
 
 async def against_the_sandbox() -> None:
