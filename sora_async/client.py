@@ -250,7 +250,7 @@ class Client:
         Args:
             task: a task or its id.
             path: the file, or a folder that exists; None makes a name from the id, in the current folder.
-            on_progress: called with the bytes on disk and the bytes in all (None if unknown).
+            on_progress: called with the bytes that came and the bytes in all (None if unknown).
 
         Raises:
             DownloadError: the file could not be fetched whole, or not be written.

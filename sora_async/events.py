@@ -59,12 +59,12 @@ class Retrying:
 
 @attrs.frozen(kw_only=True)
 class Downloaded:
-    """Some more of a file is on disk."""
+    """Some more of a file has come."""
 
     task_id: str | None
     """The task whose file it is."""
     received: int
-    """Bytes on disk so far, those of an earlier, resumed try included."""
+    """Bytes that came so far, those of an earlier try included; the last few MiB may not be on disk yet."""
     total: int | None
     """Bytes of the whole file, None if its server does not say."""
 

@@ -217,6 +217,14 @@ def test_mistyped_id_is_told_soon() -> None:
     assert BARE_ID_GRACE_S <= script.asked[-1] < 2 * BARE_ID_GRACE_S
 
 
+def test_id_that_was_seen_once_is_not_mistyped() -> None:
+    """From then on it has as long as a task of which more is known."""
+    script = Script(RUNNING, NOT_FOUND)
+    with pytest.raises(NotFoundError):
+        wait(script, "t")
+    assert NOT_FOUND_GRACE_S <= script.asked[-1] - script.asked[1] < 2 * NOT_FOUND_GRACE_S
+
+
 def test_not_found_grace_starts_anew_after_another_answer() -> None:
     """Only an unbroken row of not-founds counts."""
     outage = [NOT_FOUND] * 5 + [ServerError(503, "", "down")] + [NOT_FOUND] * 5 + [RUNNING] + [NOT_FOUND] * 5

@@ -52,7 +52,7 @@ class Downloader:
         Args:
             url: the signed link; sent as it is.
             target: the file to make or to replace, its folder being made if missing; or another Destination.
-            on_progress: called after each write.
+            on_progress: called with each batch that is handed to the disk, and when all is there.
             on_retry: called before each repeat.
 
         Returns:

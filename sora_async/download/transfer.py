@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from sora_async.download.disk import Disk
 
 OnProgress = Callable[[int, int | None], None]
-"""Is told the bytes that are here and those of the whole file (None if not known)."""
+"""Is told the bytes that came and those of the whole file (None if not known)."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
-# With its usual 64 KiB aiohttp stops the socket after each read and starts it again: a tenth of a fast download's CPU.
+# With its usual 64 KiB aiohttp stops the socket after each read and starts it again: 8 % of a fast download's CPU.
 _READ_AHEAD = 2**20
 _EXPIRED = frozenset({401, 403, 404, 410})
 _REPEATABLE = frozenset({408, 425, 429, *range(500, 600)})
