@@ -1,7 +1,8 @@
-"""What all tests share: no key and no proxy of the machine's own reaches them."""
+"""What all tests share: no key, no proxy and no ignored signal of the machine's own reaches them."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,11 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile("same")
+
+# In the background of a script, or by nohup, these are ignored, which the processes that tests interrupt would inherit.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.hookimpl(wrapper=True)
